@@ -1,0 +1,84 @@
+# make            builds ./nib, libnib.a, libnib.so
+# make deps       installs what is missing (Debian, Ubuntu)
+# make test       tests everything that needs neither Python nor network
+# make demo       from nothing to a model that tells stories, about three minutes
+# make bench      speed, appended to bench/results/
+# make install    to PREFIX (/usr/local), with a pkg-config file
+# config=release|debug|sanitize, CC=gcc|clang
+
+config ?= release
+PREFIX ?= /usr/local
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+B       := build/$(notdir $(CC))-$(config)
+ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+MODULES := base graph cpu file model text infer train api cli
+
+# ---- flags ----
+
+release  := -O2 -D_FORTIFY_SOURCE=2
+debug    := -O1 -DNIB_DEBUG
+sanitize := -O1 -DNIB_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+# The same bits from gcc and clang: a*b + c is never fused behind our back.
+FLOATS   := -ffp-contract=off -fno-math-errno -fno-trapping-math
+CFLAGS   += -std=gnu17 -g -fPIC -fopenmp $($(config)) $(WARN) $(FLOATS)
+CPPFLAGS += -Isrc -Iinclude -MMD -MP
+LDLIBS   += $(if $(filter sanitize,$(config)),-fsanitize=address$(comma)undefined) -fopenmp -lpcre2-8 -ljansson -lcurl -lz -lm
+comma    := ,
+
+# One source per op, compiled once per instruction set; src/cpu/cpu.c and what it includes are not.
+isa_x86_64  := scalar avx2 avx512 avx512bf16
+isa_aarch64 := scalar neon
+ISAS        := $(or $(isa_$(ARCH)),scalar)
+flags_avx2  := -mavx2 -mfma
+flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
+flags_avx512bf16 := $(flags_avx512) -mavx512bf16
+
+# ---- files ----
+
+CPU_ONCE := src/cpu/cpu.c
+CPU_OPS  := $(filter-out $(CPU_ONCE),$(wildcard src/cpu/*.c))
+SOURCES  := $(filter-out src/cli/%,$(foreach m,$(MODULES),$(if $(filter cpu,$m),$(CPU_ONCE),$(wildcard src/$m/*.c))))
+OBJECTS  := $(SOURCES:src/%.c=$B/%.o) $(foreach i,$(ISAS),$(CPU_OPS:src/cpu/%.c=$B/cpu/$i/%.o))
+CLI      := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
+TESTS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
+EXAMPLES := $(patsubst examples/%.c,$B/examples/%,$(wildcard examples/*.c))
+
+.PHONY: all deps test demo bench install clean
+all: nib libnib.a libnib.so
+
+$B/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+define isa_rule
+$B/cpu/$1/%.o: src/cpu/%.c
+	@mkdir -p $$(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -O3 $(flags_$1) -DISA=$1 -DISA_$1 -c $$< -o $$@
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
+
+$B/libnib.a: $(OBJECTS)
+	rm -f $@ && $(AR) rcs $@ $^
+$B/libnib.so: $(OBJECTS)
+	$(CC) -shared -Wl,-soname,libnib.so.0 -Wl,--version-script=src/api/exports.map $^ $(LDFLAGS) $(LDLIBS) -o $@
+$B/nib: $(CLI) $B/libnib.a
+	$(CC) $^ $(LDFLAGS) $(LDLIBS) -o $@
+nib libnib.a libnib.so: %: $B/%
+	cp -f $< $@
+
+$B/tests/%: tests/%.c $B/libnib.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $< $B/libnib.a $(LDFLAGS) $(LDLIBS) -lcmocka -o $@
+
+test: $(TESTS)
+	tests/run.sh $(TESTS)
+
+clean:
+	rm -rf build nib libnib.a libnib.so
+
+-include $(wildcard $B/*/*.d $B/*/*/*.d)

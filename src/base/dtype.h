@@ -1,0 +1,76 @@
+/* dtype.h -- the number formats that files, graphs and kernels share. */
+#ifndef BASE_DTYPE_H
+#define BASE_DTYPE_H
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define DTYPES(X)           \
+    X(F32, 4, "f32")        \
+    X(BF16, 2, "bf16")      \
+    X(F16, 2, "f16")        \
+    X(F64, 8, "f64")        \
+    X(I32, 4, "i32")        \
+    X(I64, 8, "i64")        \
+    X(U16, 2, "u16")        \
+    X(U8, 1, "u8")
+
+enum dtype {
+#define X(name, size, text) name,
+    DTYPES(X)
+#undef X
+    DTYPE_COUNT
+};
+
+static inline size_t dtype_size(enum dtype t)
+{
+    static const uint8_t size[] = {
+#define X(name, size, text) size,
+        DTYPES(X)
+#undef X
+    };
+    return size[t];
+}
+
+static inline const char *dtype_name(enum dtype t)
+{
+    static const char *const name[] = {
+#define X(name, size, text) text,
+        DTYPES(X)
+#undef X
+    };
+    return name[t];
+}
+
+/* bf16 is the upper half of an f32.  Rounding is to nearest, ties to even; a NaN stays a (quiet) NaN. */
+static inline float bf16_to_f32(uint16_t h)
+{
+    uint32_t bits = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline uint16_t f32_to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* IEEE half precision, as files hold it: 1 sign, 5 exponent, 10 fraction bits. */
+static inline float f16_to_f32(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
+    float f;
+    if (exponent == 0) {                                    /* zero and subnormals: fraction * 2^-24, exact in f32 */
+        f = (float)fraction * 0x1p-24f;
+        return sign ? -f : f;
+    }
+    uint32_t bits = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+#endif

@@ -1,0 +1,298 @@
+/* weights.c -- what outlives graphs: parameters, gradients, optimizer moments and key/value states, by name.
+ *
+ * Trained parameters lie one after another in four parallel f32 ranges, each starting on a cache line:
+ *
+ *     master   | wte ............ | pad | wpe ... | pad | h.0.ln_1.weight | ...
+ *     grad     | the same places, then moment1 and moment2
+ *     form     bf16 copies of the matrices that some kernel wants so, refreshed by every update
+ *
+ * Frozen ones lie in a range of bytes of their own, mapped ones stay in their file. */
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "graph/core.h"
+
+enum { LINE = 64 };                                          /* bytes; parameters, states and blocks of them start on one */
+
+size_t param_size(const struct param *p) { return (size_t)(p->out * p->in); }
+
+/* ---- names ---- */
+
+int weights_new(struct weights **out, const struct backend *b, enum use use)
+{
+    struct weights *w = calloc(1, sizeof *w);
+    FAIL_IF(!w, E_MEMORY, "no memory for weights");
+    w->backend = b;
+    w->use = use;
+    w->last_param = &w->param;
+    *out = w;
+    return 0;
+}
+
+int weights_lora(struct weights *w, const struct lora *l)
+{
+    w->lora = *l;
+    return 0;
+}
+
+void weights_state_rows(struct weights *w, int64_t rows) { w->state_rows = rows; }
+
+int weights_offer(struct weights *w, const char *block, enum dtype type, const void *p)
+{
+    struct found *f = arena_take(&w->names, sizeof *f);
+    const char *name = arena_copy(&w->names, block);
+    FAIL_IF(!f || !name, E_MEMORY, "no memory for the names of weights");
+    *f = (struct found){ .name = name, .type = type, .p = p, .next = w->found };
+    w->found = f;
+    return 0;
+}
+
+struct param *weights_find(const struct weights *w, const char *name)
+{
+    for (struct param *p = w->param; p; p = p->next)
+        if (!strcmp(p->name, name)) return p;
+    return NULL;
+}
+
+static const struct found *offered(const struct weights *w, const char *block)
+{
+    for (const struct found *f = w->found; f; f = f->next)
+        if (!strcmp(f->name, block)) return f;
+    return NULL;
+}
+
+static int same_shape(const struct param *p, enum layout layout, int64_t in, int n, const struct block *b)
+{
+    if (p->layout != layout || p->in != in || p->n_block != n) return 0;
+    for (int i = 0; i < n; i++)
+        if (p->block[i].out != b[i].out) return 0;
+    return 1;
+}
+
+/* Mapped if a file offers every block.  The blocks of one file may happen to touch: then one pointer serves them all. */
+static int map_blocks(struct weights *w, struct param *p)
+{
+    size_t n = (size_t)p->n_block;
+    const void **at = arena_take(&w->names, n * sizeof *at);
+    enum dtype *type = arena_take(&w->names, n * sizeof *type);
+    if (!at || !type) return 0;
+    p->together = 1;
+    for (int i = 0; i < p->n_block; i++) {
+        const struct found *f = offered(w, p->block[i].name);
+        if (!f) return 0;
+        at[i] = f->p;
+        type[i] = f->type;
+        if (i && (type[i] != type[0] || (const char *)at[i] != (const char *)at[i - 1] + (size_t)(p->block[i - 1].out * p->in) * dtype_size(type[0])))
+            p->together = 0;
+    }
+    p->mapped = at;
+    p->block_type = type;
+    return 1;
+}
+
+struct param *weights_param(struct weights *w, const char *name, enum use use, enum layout layout, int64_t in, int n, const struct block *b)
+{
+    struct param *p = weights_find(w, name);
+    if (p && same_shape(p, layout, in, n, b)) return p;
+    int64_t out = 0;
+    for (int i = 0; i < n; i++) out += b[i].out;
+    const char *why = p ? "asked for in two shapes" : w->placed ? "new after the weights were placed" : n > 1 && layout == IN_OUT ? "an (in, out) matrix has one block" : NULL;
+    if (!why && (in <= 0 || out <= 0)) why = "has no elements";
+    if (why) {
+        error_set(E_MODEL, __FILE__, __LINE__, "parameter %s (%lld, %lld): %s", name, (long long)out, (long long)in, why);
+        return NULL;
+    }
+    p = arena_take(&w->names, sizeof *p);
+    struct block *blocks = arena_take(&w->names, (size_t)n * sizeof *blocks);
+    if (!p || !blocks) {
+        error_set(E_MEMORY, __FILE__, __LINE__, "no memory for parameter %s", name);
+        return NULL;
+    }
+    for (int i = 0; i < n; i++) blocks[i] = (struct block){ arena_copy(&w->names, b[i].name), b[i].out };
+    *p = (struct param){ .name = arena_copy(&w->names, name), .layout = layout, .out = out, .in = in, .n_block = n, .block = blocks,
+                         .together = 1, .use = use, .type = F32, .lr_scale = 1, .decay = in > 1 };
+    if (use == MAPPED) {
+        if (in > 1 && map_blocks(w, p)) p->type = p->block_type[0];
+        else p->use = FROZEN, p->together = 1;               /* vectors are f32 in memory whatever the file says */
+    }
+    if (p->use == FROZEN && in > 1) p->type = w->frozen_type;
+    *w->last_param = p;
+    w->last_param = &p->next;
+    w->n_param++;
+    return p;
+}
+
+struct state *weights_state(struct weights *w, const char *name, int64_t cols, enum dtype type)
+{
+    for (struct state *s = w->state; s; s = s->next)
+        if (!strcmp(s->name, name)) {
+            if (s->cols == cols && s->type == type) return s;
+            error_set(E_MODEL, __FILE__, __LINE__, "state %s: asked for in two shapes", name);
+            return NULL;
+        }
+    struct state *s = w->placed ? NULL : arena_take(&w->names, sizeof *s);
+    if (!s) {
+        error_set(E_MODEL, __FILE__, __LINE__, "state %s: %s", name, w->placed ? "new after the weights were placed" : "no memory");
+        return NULL;
+    }
+    *s = (struct state){ .name = arena_copy(&w->names, name), .cols = cols, .type = type, .next = w->state };
+    return w->state = s;
+}
+
+/* ---- memory ---- */
+
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+static void assign_places(struct weights *w)
+{
+    for (struct param *p = w->param; p; p = p->next) {
+        if (p->use == TRAINED) {
+            p->at = w->n_trained;
+            w->n_trained += round_up(param_size(p), LINE / sizeof(float));
+            if (p->form) {
+                p->form_at = w->n_form;
+                w->n_form += round_up(param_size(p), LINE / sizeof(uint16_t));
+            }
+        } else if (p->use == FROZEN) {
+            p->at = w->frozen_bytes;
+            w->frozen_bytes += round_up(param_size(p) * dtype_size(p->type), LINE);
+        }
+    }
+    for (struct state *s = w->state; s; s = s->next) {
+        s->at = w->state_bytes;
+        w->state_bytes += round_up((size_t)w->state_rows * (size_t)s->cols * dtype_size(s->type), LINE);
+    }
+    for (const struct plan *p = w->plan; p; p = p->next)
+        if (p->arena > w->arena_bytes) w->arena_bytes = p->arena;    /* graphs that never run at once share one arena */
+}
+
+static int get(const struct weights *w, void *to, size_t bytes)      /* to: the address of a pointer */
+{
+    if (!bytes) return 0;
+    void *p = w->backend->alloc(bytes);
+    FAIL_IF(!p, E_MEMORY, "no memory for %.1f MiB of weights and activations", (double)bytes / 1048576);
+    memcpy(to, &p, sizeof p);
+    return 0;
+}
+
+int weights_place(struct weights *w)
+{
+    assert(!w->placed);
+    FAIL_IF(w->names.failed, E_MEMORY, "no memory for the names of weights");
+    assign_places(w);
+    int training = 0;
+    for (const struct plan *p = w->plan; p; p = p->next) training |= p->g->phase == TRAIN;
+    size_t n = w->n_trained * sizeof(float);
+    TRY(get(w, &w->master, n));
+    if (training) {
+        TRY(get(w, &w->grad, n));
+        TRY(get(w, &w->moment1, n));
+        TRY(get(w, &w->moment2, n));
+        TRY(get(w, &w->squares, (size_t)w->n_param * sizeof(double)));
+        w->backend->zero(w->grad, n);
+        w->backend->zero(w->moment1, n);
+        w->backend->zero(w->moment2, n);
+    }
+    TRY(get(w, &w->form, w->n_form * sizeof(uint16_t)));
+    TRY(get(w, &w->frozen, w->frozen_bytes));
+    TRY(get(w, &w->states, w->state_bytes));
+    TRY(get(w, &w->arena, w->arena_bytes));
+    if (w->master) w->backend->zero(w->master, n);
+    w->placed = 1;
+    for (struct plan *p = w->plan; p; p = p->next) TRY(plan_resolve(p));
+    return 0;
+}
+
+void weights_free(struct weights *w)
+{
+    if (!w) return;
+    while (w->plan) {
+        struct plan *next = w->plan->next;
+        plan_free(w->plan);
+        w->plan = next;
+    }
+    while (w->graph) {
+        graph *next = w->graph->next;
+        graph_free(w->graph);
+        w->graph = next;
+    }
+    void *const all[] = { w->master, w->grad, w->moment1, w->moment2, w->squares, w->form, w->frozen, w->states, w->arena };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) w->backend->free(all[i]);
+    arena_free(&w->names);
+    free(w);
+}
+
+/* ---- values ---- */
+
+static size_t block_start(const struct param *p, int block)          /* elements before block i (OUT_IN; IN_OUT has one block) */
+{
+    int64_t rows = 0;
+    for (int i = 0; i < block; i++) rows += p->block[i].out;
+    return (size_t)(rows * p->in);
+}
+
+static float element(enum dtype type, const void *data, size_t i)
+{
+    uint16_t half;
+    float f;
+    double d;
+    switch (type) {
+    case F32:
+        memcpy(&f, (const char *)data + i * sizeof f, sizeof f);
+        return f;
+    case F64:
+        memcpy(&d, (const char *)data + i * sizeof d, sizeof d);
+        return (float)d;
+    case BF16:
+    case F16:
+        memcpy(&half, (const char *)data + i * sizeof half, sizeof half);
+        return type == BF16 ? bf16_to_f32(half) : f16_to_f32(half);
+    default: return NAN;
+    }
+}
+
+int weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data)
+{
+    size_t n = (size_t)(p->block[i].out * p->in), start = block_start(p, i);
+    FAIL_IF(p->use == MAPPED, E_MODEL, "parameter %s lies in a file", p->name);
+    FAIL_IF(type != F32 && type != BF16 && type != F16 && type != F64, E_DATA, "%s: weights of type %s", p->block[i].name, dtype_name(type));
+    if (p->type == type) {
+        char *to = p->use == TRAINED ? (char *)(w->master + p->at + start) : w->frozen + p->at + start * dtype_size(type);
+        w->backend->copy(to, data, n * dtype_size(type));
+        return 0;
+    }
+    char *converted = malloc(n * dtype_size(p->type));
+    FAIL_IF(!converted, E_MEMORY, "no memory to convert %s", p->block[i].name);
+    for (size_t k = 0; k < n; k++) {
+        float f = element(type, data, k);
+        uint16_t half = f32_to_bf16(f);
+        if (p->type == F32) memcpy(converted + k * sizeof f, &f, sizeof f);
+        else memcpy(converted + k * sizeof half, &half, sizeof half);
+    }
+    int code = weights_set(w, p, i, p->type, converted);
+    free(converted);
+    return code;
+}
+
+void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data)
+{
+    assert(p->use == TRAINED);
+    w->backend->copy(data, from_range + p->at + block_start(p, i), (size_t)(p->block[i].out * p->in) * sizeof *data);
+}
+
+double weights_norm(const struct weights *w)
+{
+    double sum = 0;
+    int i = 0;
+    double *squares = malloc((size_t)w->n_param * sizeof *squares);
+    if (!squares) return NAN;
+    w->backend->copy(squares, w->squares, (size_t)w->n_param * sizeof *squares);
+    for (const struct param *p = w->param; p; p = p->next, i++)
+        if (p->use == TRAINED && p->graded) sum += squares[i];
+    free(squares);
+    return sqrt(sum);
+}
