@@ -174,8 +174,7 @@ static void check_reads(struct proof *f, const struct step *s, unsigned spent)
         if (s->in[k].value >= 0 && !(spent & 1u << k)) holds(f, "reads", &s->in[k], t->in[k], f->value);
     if (s->dir == 'B' && s->y.value >= 0) holds(f, "rereads", &s->y, t, f->value);
     if (s->dir == 'B' && s->aux.value >= 0) aux_holds(f, s);
-    /* A C step may also carry a part of a gradient, from a buffer of its own: what it adds up to shows later. */
-    if (s->dy.value >= 0 && !(spent & Y) && f->p->value[s->dy.value].of == t) holds(f, "reads the gradient of", &s->dy, t, f->grad);
+    if (s->dy.value >= 0 && !(spent & Y)) holds(f, "reads the gradient of", &s->dy, t, f->grad);
 }
 
 static void check_given(struct proof *f, const struct step *s)
@@ -222,8 +221,12 @@ static void write_gradient(struct proof *f, const struct step *s, int k)
     for (int64_t c = 0; c < d.n; c++) d.at[c] = (s->beta[k] == WRITE ? 0 : d.at[c]) + by * cell_weight(c, d.n);
 }
 
+/* C carries a whole gradient on to an input of its op; or a part of one, from a buffer of its own, to the rest: what that
+ * adds up to shows later. */
 static void copy_or_clear(struct proof *f, const struct step *s)
 {
+    const tensor *from_of = s->dir == 'C' ? f->p->value[s->dy.value].of : s->node;
+    if (from_of->base != s->node->base) holds(f, "copies the gradient of", &s->dy, from_of, f->grad);
     struct cells to = place(f, &s->d[0]), from = s->dir == 'C' ? place(f, &s->dy) : to;
     trample(f, &s->d[0]);
     for (int64_t c = 0; c < to.n; c++) to.at[c] = s->dir == 'Z' ? 0 : (s->beta[0] == WRITE ? 0 : to.at[c]) + from.at[c];
@@ -259,7 +262,6 @@ static void compute(struct proof *f, const struct step *first)
 
 static void run_step(struct proof *f, const struct step *s)
 {
-    if (s->dir == 'C' && f->p->value[s->dy.value].of == s->node) holds(f, "copies the gradient of", &s->dy, s->node, f->grad);
     if (s->dir == 'G' && !equal(f->param_grad[s->node->id], (f->micro + 1) * f->grad[s->node->id].at[0]))
         fail(f, "declared ready: the gradient of", s->node, f->param_grad[s->node->id], (f->micro + 1) * f->grad[s->node->id].at[0]);
     if (s->dir == 'C' || s->dir == 'Z') copy_or_clear(f, s);

@@ -36,6 +36,7 @@ const char *graph_error(const graph *g) { return g->memory.failed ? "no memory f
 enum phase graph_phase(const graph *g) { return g->phase; }
 enum dtype graph_type(const graph *g) { return g->type; }
 const struct lora *graph_lora(const graph *g) { return &g->weights->lora; }
+struct weights *graph_weights(const graph *g) { return g->weights; }
 const char *graph_prefix(const graph *g) { return g->scope; }
 void graph_layout(graph *g, enum layout layout) { g->layout = layout; }
 enum layout graph_dense_layout(const graph *g) { return g->layout; }

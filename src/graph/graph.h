@@ -25,7 +25,7 @@ struct run_scalars {
 };
 
 /* One AdamW step (Loshchilov & Hutter 2019).  t counts from 1. */
-struct adamw { float lr, beta1, beta2, eps, weight_decay, grad_scale; int64_t t; };
+struct adamw { double lr, beta1, beta2, eps, weight_decay, grad_scale; int64_t t; };
 
 /* ---- steps ---- */
 
@@ -73,7 +73,7 @@ static inline int step_adds(const struct step *s, int i)      /* does d[i] add t
 struct kernel {
     const char *name;
     size_t (*work)(const struct step *);             /* bytes at capacity; NULL: none */
-    enum dtype form;                                 /* of trained matrices: F32 the master itself, BF16 a copy kept in step */
+    enum dtype form;                                 /* of trained matrices in a bf16 graph: F32 the master, BF16 a copy kept in step */
 };
 
 struct weights;
@@ -109,7 +109,8 @@ struct param {
     int form;                            /* a kernel wants the BF16 form */
     int graded;                          /* a planned TRAIN graph writes its gradient */
     size_t at, form_at;                  /* trained: element offset in master, grad, moments; in form.  FROZEN: byte offset */
-    float lr_scale; int decay;           /* the optimizer's, by the page's table */
+    int index;                           /* place in the order of first use */
+    float lr_scale; int decay;           /* the optimizer's */
     struct param *next;
 };
 
@@ -159,6 +160,7 @@ struct space { const char *name; int64_t rows, seqs; };
 int  graph_open(graph **g, struct weights *w, enum phase phase, enum dtype type, const struct space *s, int n);
 const char *graph_error(const graph *g);             /* the sticky error, or NULL */
 const struct lora *graph_lora(const graph *g);
+struct weights *graph_weights(const graph *g);
 
 /* ---- plans ---- */
 

@@ -46,7 +46,7 @@ int plan_value(struct plan *p, enum where where, const tensor *of, const char *w
 {
     if (!grow(p, &p->value, p->n_value, &p->room_value, sizeof *p->value)) return 0;
     struct value *v = &p->value[p->n_value];
-    *v = (struct value){ .where = where, .of = of, .what = what, .buffer = -1, .ld = of->cols, .block = -1 };
+    *v = (struct value){ .where = where, .of = of, .what = what, .buffer = -1, .ld = strcmp(what, "aux") ? of->cols : of->aux, .block = -1 };
     if (size) {
         if (!grow(p, &p->buffer, p->n_buffer, &p->room_buffer, sizeof *p->buffer)) return 0;
         v->buffer = p->n_buffer++;

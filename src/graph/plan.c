@@ -289,7 +289,7 @@ static void target(struct emitter *e, struct step *s, int k)
 
 static void copy(struct emitter *e, const tensor *t, struct operand from, int k)     /* C: add `from` to d of input k of t */
 {
-    struct step s = step_of(t, 'C');
+    struct step s = step_of(t->in[k], 'C');
     s.dy = from;
     s.d[0] = contribution(e, t->in[k], &s.beta[0]);
     append(e, s);

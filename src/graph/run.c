@@ -42,7 +42,7 @@ static int collect_inputs(struct plan *p)
 /* A trained matrix is read in the form that the kernel asks for. */
 static void choose_form(struct step *s)
 {
-    for (int k = 0; k < s->node->n_in; k++) {
+    for (int k = 0; k < s->node->n_in && s->node->g->type == BF16; k++) {
         const tensor *t = s->node->in[k];
         if (s->in[k].value < 0 || t->kind != K_PARAM || t->param->use != TRAINED || t->cols == 1 || s->kernel->form != BF16) continue;
         t->param->form = 1;

@@ -113,7 +113,7 @@ struct param *weights_param(struct weights *w, const char *name, enum use use, e
     }
     for (int i = 0; i < n; i++) blocks[i] = (struct block){ arena_copy(&w->names, b[i].name), b[i].out };
     *p = (struct param){ .name = arena_copy(&w->names, name), .layout = layout, .out = out, .in = in, .n_block = n, .block = blocks,
-                         .together = 1, .use = use, .type = F32, .lr_scale = 1, .decay = in > 1 };
+                         .together = 1, .use = use, .type = F32, .index = w->n_param, .lr_scale = 1, .decay = in > 1 };
     if (use == MAPPED) {
         if (in > 1 && map_blocks(w, p)) p->type = p->block_type[0];
         else p->use = FROZEN, p->together = 1;               /* vectors are f32 in memory whatever the file says */

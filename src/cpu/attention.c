@@ -1,0 +1,413 @@
+/* attention.c -- y = softmax(scale q k^T) v, head by head, tiled with an online softmax: no matrix of all queries by all
+ * keys is ever written (Milakov & Gimelshein 2018; Dao et al. 2022).  aux: log of the sum of exponentials, a head.
+ *
+ * A tile holds the scores of up to KEYS keys (rows) by QUERIES queries (columns): transposed, so that a vector holds
+ * neighbouring queries and no sum runs across lanes.  With P = e^(S - lse), D = sum over columns of dy * y:
+ *     dV = P^T dY,   dP = dY V^T,   dS = P (dP - D) scale,   dQ = dS K,   dK = dS^T Q
+ * Dropout multiplies P by a mask M in y = (P M) v: then dV = (P M)^T dY and dP = (dY V^T) M.
+ *
+ * Forward, a task is a head and a block of queries; backward, a sequence and a key/value head, so that the sums over
+ * queries of dK and dV need no partial results.  One more task writes zeros where no sequence writes. */
+#include "cpu/gemm.h"
+#include "cpu/row.h"
+#include "cpu/vec_random.h"
+
+enum { KEYS = 64, QUERIES = 64, FEW = 4 };                  /* KEYS divides into dropout's groups of columns */
+_Static_assert(QUERIES % (int)TILE_COLS == 0 && (int)KEYS == (int)DROP_GROUP, "tiles fit");
+
+/* ---- what the operands mean ---- */
+
+struct head {                                               /* one head of one sequence */
+    struct heads h;
+    struct seq seq;
+    int q, kv;                                              /* which query head, which key/value head */
+    int64_t D, Dp;                                          /* width; rounded up to whole tiles */
+    int64_t first_key, key_position;                        /* row of k, v or state where key 0 lies; its position */
+    struct operand k, v;                                    /* rows as above, columns of this head first */
+    float scale;
+};
+
+static int64_t round_tile(int64_t n) { return ceil_div(n, TILE_COLS) * TILE_COLS; }
+static int stateful(const struct step *s) { return s->node->in[4] != NULL; }
+
+static struct operand columns(const struct operand *o, int64_t from)
+{
+    struct operand part = *o;
+    part.p = cell(o, 0, from);
+    return part;
+}
+
+static struct head head_of(const struct step *s, int seq, int q)
+{
+    struct heads h = ATTR(s, struct heads);
+    struct head a = { .h = h, .seq = ((const struct seq *)s->in[1].p)[seq], .q = q, .kv = q / (h.q / h.kv), .D = h.dim, .Dp = round_tile(h.dim) };
+    int64_t kv = (int64_t)h.kv * h.dim;
+    a.scale = h.scale > 0 ? h.scale : 1 / sqrtf((float)h.dim);
+    a.first_key = stateful(s) ? a.seq.base + a.seq.key : a.seq.key;
+    a.key_position = stateful(s) ? a.seq.key : 0;
+    a.k = columns(stateful(s) ? &s->in[4] : &s->in[2], a.kv * h.dim);
+    a.v = stateful(s) ? columns(&s->in[4], kv + a.kv * h.dim) : columns(&s->in[3], a.kv * h.dim);
+    return a;
+}
+
+/* The keys from .. to that queries q .. q + n of the sequence may see. */
+static struct range visible(const struct head *a, int64_t q, int64_t n)
+{
+    int64_t first = a->seq.past + q - a->key_position, last = first + n - 1;         /* keys at the queries' own positions */
+    struct range r = { 0, a->seq.keys };
+    if (a->h.causal) r.to = at_most(r.to, last + 1);
+    if (a->h.window) r.from = at_least(0, first - a->h.window + 1);
+    return r;
+}
+
+/* ---- tiles at hand: f32, rows padded with zeros to Dp ---- */
+
+static void load_rows(const struct operand *o, int64_t row, int64_t n, int64_t col, int64_t D, int64_t Dp, float *to)
+{
+    for (int64_t r = 0; r < n; r++, to += Dp) {
+        const float *x = row_in(o, row + r, col, D, to);
+        if (x != to) memcpy(to, x, (size_t)D * sizeof *to);
+        for (int64_t c = D; c < Dp; c++) to[c] = 0;
+    }
+}
+
+/* to (D, QUERIES) = rows (n, Dp) transposed and scaled; columns beyond n are 0 */
+static void turn(const float *rows, int64_t n, int64_t D, int64_t Dp, float by, float *to)
+{
+    for (int64_t d = 0; d < D; d++)
+        for (int64_t q = 0; q < QUERIES; q++) to[d * QUERIES + q] = q < n ? rows[q * Dp + d] * by : 0;
+}
+
+/* scores (n, QUERIES) with -inf where query q + column may not see key + row */
+static void mask(const struct head *a, float *scores, int64_t key, int64_t n, int64_t q)
+{
+    for (int64_t r = 0; r < n; r++) {
+        int64_t own = a->key_position + key + r - a->seq.past - q;                   /* the column at this key's position */
+        int64_t from = a->h.causal ? own : 0, to = a->h.window ? own + a->h.window : QUERIES;
+        float *row = scores + r * QUERIES;
+        for (int64_t c = 0; c < QUERIES && c < from; c++) row[c] = -INFINITY;
+        for (int64_t c = at_least(to, 0); c < QUERIES; c++) row[c] = -INFINITY;
+    }
+}
+
+/* p (n, QUERIES) times dropout's factors: keys are the columns of the random stream, queries its rows */
+static void drop(const struct step *s, const struct head *a, float *p, int64_t key, int64_t n, int64_t q, int64_t queries)
+{
+    struct chance chance = a->h.drop;
+    const int64_t *row_key = s->in[5].p;
+    float factor[DROP_GROUP];
+    for (int64_t c = 0; c < queries; c++) {
+        for (int64_t r = 0; r < n; r++) factor[r] = 1;
+        drop_columns(chance, s->run->seed, row_key[a->seq.row + q + c], (uint32_t)a->q, a->key_position + key, n, factor);
+        for (int64_t r = 0; r < n; r++) p[r * QUERIES + c] *= factor[r];
+    }
+}
+
+/* ---- forward: a block of queries ---- */
+
+struct desk {                                               /* scratch of forward_block */
+    float *q, *qt, *k, *v, *p, *y, *top, *sum;              /* (QUERIES, Dp) (D, QUERIES) (KEYS, Dp) twice (KEYS, QUERIES) (QUERIES, Dp) */
+};
+
+static struct desk desk_at(float *at, int64_t Dp)
+{
+    struct desk b;
+    b.q = at;
+    b.qt = b.q + QUERIES * Dp;
+    b.k = b.qt + Dp * QUERIES;
+    b.v = b.k + KEYS * Dp;
+    b.p = b.v + KEYS * Dp;
+    b.y = b.p + KEYS * QUERIES;
+    b.top = b.y + QUERIES * Dp;
+    b.sum = b.top + QUERIES;
+    return b;
+}
+
+static size_t desk_floats(int64_t Dp) { return (size_t)(5 * QUERIES * Dp + KEYS * QUERIES + 2 * QUERIES); }
+
+/* Scores to probabilities that are yet to be divided by their sum; what was summed before shrinks as the top rises. */
+static void online_softmax(struct desk *b, int64_t n, int64_t Dp)
+{
+    for (int64_t c = 0; c < QUERIES; c += VW) {
+        vf old = v_load(b->top + c), top = old, sum = v_set(0);
+        for (int64_t r = 0; r < n; r++) top = v_max(v_load(b->p + r * QUERIES + c), top);
+        vf from = v_select(top == v_set(-INFINITY), v_set(0), top), shrink = v_exp(old - from);
+        for (int64_t r = 0; r < n; r++) {
+            vf e = v_exp(v_load(b->p + r * QUERIES + c) - from);
+            v_store(b->p + r * QUERIES + c, e);
+            sum += e;
+        }
+        v_store(b->top + c, top);
+        v_store(b->sum + c, v_fma(v_load(b->sum + c), shrink, sum));
+        for (int i = 0; i < VW; i++)
+            for (int64_t d = 0; d < Dp && shrink[i] != 1; d += VW) {
+                float *y = b->y + (c + i) * Dp + d;
+                v_store(y, v_load(y) * shrink[i]);
+            }
+    }
+}
+
+static void forward_block(const struct step *s, const struct head *a, int64_t q, int64_t n, float *scratch)
+{
+    struct desk b = desk_at(scratch, a->Dp);
+    struct range keys = visible(a, q, n);
+    load_rows(&s->in[0], a->seq.row + q, n, a->q * a->D, a->D, a->Dp, b.q);
+    turn(b.q, n, a->D, a->Dp, a->scale, b.qt);
+    memset(b.y, 0, (size_t)(QUERIES * a->Dp) * sizeof *b.y);
+    for (int c = 0; c < QUERIES; c++) b.top[c] = -INFINITY, b.sum[c] = 0;
+    for (int64_t k = keys.from / KEYS * KEYS; k < keys.to; k += KEYS) {
+        int64_t m = at_most(KEYS, keys.to - k);
+        load_rows(&a->k, a->first_key + k, m, 0, a->D, a->Dp, b.k);
+        load_rows(&a->v, a->first_key + k, m, 0, a->D, a->Dp, b.v);
+        NAME(small_product)(m, QUERIES, a->D, (struct small){ b.k, a->Dp, 1, b.qt, QUERIES, b.p, QUERIES }, 0);
+        mask(a, b.p, k, m, q);
+        online_softmax(&b, m, a->Dp);
+        if (a->h.drop.p > 0) drop(s, a, b.p, k, m, q, n);
+        NAME(small_product)(n, a->Dp, m, (struct small){ b.p, 1, QUERIES, b.v, a->Dp, b.y, a->Dp }, 1);
+    }
+    for (int64_t r = 0; r < n; r++) {
+        float *y = b.y + r * a->Dp, sum = b.sum[r];
+        for (int64_t c = 0; c < a->D; c++) y[c] = sum > 0 ? y[c] / sum : 0;
+        row_out(&s->y, a->seq.row + q + r, a->q * a->D, a->D, y);
+        if (s->aux.p) *(float *)cell(&s->aux, a->seq.row + q + r, a->q) = sum > 0 ? b.top[r] + v_log(v_set(sum))[0] : INFINITY;
+    }
+}
+
+/* ---- forward: a query or two, as in decoding ---- */
+
+static void forward_query(const struct step *s, const struct head *a, int64_t q, float *scratch)
+{
+    float *x = scratch, *y = x + a->Dp, *buffer = y + a->Dp, score[KEYS], top = -INFINITY, sum = 0;
+    struct range keys = visible(a, q, 1);
+    load_rows(&s->in[0], a->seq.row + q, 1, a->q * a->D, a->D, a->Dp, x);
+    memset(y, 0, (size_t)a->Dp * sizeof *y);
+    for (int64_t k = keys.from; k < keys.to; k += KEYS) {
+        int64_t m = at_most(KEYS, keys.to - k);
+        float old = top;
+        for (int64_t r = 0; r < m; r++) {
+            const float *key = row_in(&a->k, a->first_key + k + r, 0, a->D, buffer);
+            vf dot = v_set(0);
+            for (int64_t c = 0; c < a->D; c += VW) dot = v_fma(v_load_n(x + c, a->D - c), v_load_n(key + c, a->D - c), dot);
+            score[r] = v_sum(dot) * a->scale;
+            top = score[r] > top ? score[r] : top;
+        }
+        float shrink = v_exp(v_set(old - top))[0];
+        sum *= shrink;
+        for (int64_t c = 0; c < a->Dp; c += VW) v_store(y + c, v_load(y + c) * shrink);
+        for (int64_t r = 0; r < m; r++) {
+            float p = v_exp(v_set(score[r] - top))[0];
+            const float *value = row_in(&a->v, a->first_key + k + r, 0, a->D, buffer);
+            sum += p;
+            for (int64_t c = 0; c < a->D; c += VW) v_store(y + c, v_fma(v_set(p), v_load_n(value + c, a->D - c), v_load(y + c)));
+        }
+    }
+    for (int64_t c = 0; c < a->D; c++) y[c] = sum > 0 ? y[c] / sum : 0;
+    row_out(&s->y, a->seq.row + q, a->q * a->D, a->D, y);
+}
+
+/* ---- rows that belong to no sequence ---- */
+
+/* Clears the rows of o, of `rows`, that no sequence claims; `keys`: as keys, else as queries. */
+static void clear_gaps(const struct step *s, const struct operand *o, int64_t rows, int keys)
+{
+    const struct seq *q = s->in[1].p;
+    int64_t at = 0, n = step_seqs(s, s->node->in[1]);
+    for (int64_t i = 0; i <= n; i++) {
+        int64_t from = i == n ? rows : keys ? q[i].key : q[i].row;
+        for (; at < from; at++) row_clear(o, at, 0, o->cols);
+        if (i < n) at = at_least(at, keys ? q[i].key + q[i].keys : q[i].row + q[i].rows);
+    }
+}
+
+/* ---- forward: the kernel ---- */
+
+/* The sequence that task t falls to, when sequence i has count(i) tasks; *t becomes the number within it.  -1: past the last. */
+static int find_seq(const struct step *s, int *t, int heads, int by_blocks)
+{
+    const struct seq *q = s->in[1].p;
+    int n = (int)step_seqs(s, s->node->in[1]);
+    for (int i = 0; i < n; i++) {
+        int count = heads * (by_blocks ? (int)ceil_div(q[i].rows, QUERIES) : 1);
+        if (*t < count) return i;
+        *t -= count;
+    }
+    return -1;
+}
+
+static void store_rows(const struct step *s, int seq)       /* the new k and v of a sequence, to its state rows */
+{
+    struct seq q = ((const struct seq *)s->in[1].p)[seq];
+    for (int64_t r = 0; r < q.rows; r++) {
+        char *to = cell(&s->in[4], (int64_t)q.base + q.past + r, 0);
+        size_t bytes = (size_t)s->in[2].cols * dtype_size(s->in[2].type);
+        memcpy(to, cell(&s->in[2], q.row + r, 0), bytes);
+        memcpy(to + bytes, cell(&s->in[3], q.row + r, 0), bytes);
+    }
+}
+
+static int stores(const struct step *s) { return stateful(s) && s->in[2].p; }
+static int forward_phases(const struct step *s) { return stores(s) ? 2 : 1; }
+
+static int forward_tasks(const struct step *s, int phase)
+{
+    const struct seq *q = s->in[1].p;
+    int n = (int)step_seqs(s, s->node->in[1]), tasks = 1;    /* the gaps */
+    if (stores(s) && phase == 0) return n;
+    for (int i = 0; i < n; i++) tasks += ATTR(s, struct heads).q * (int)ceil_div(q[i].rows, QUERIES);
+    return tasks;
+}
+
+static void forward(const struct step *s, int phase, int task, void *scratch)
+{
+    int heads = ATTR(s, struct heads).q;
+    if (stores(s) && phase == 0) {
+        store_rows(s, task);
+        return;
+    }
+    int i = find_seq(s, &task, heads, 1);
+    if (i < 0) {
+        clear_gaps(s, &s->y, step_rows(s, s->node), 0);
+        return;
+    }
+    struct head a = head_of(s, i, task % heads);
+    int64_t q = task / heads * QUERIES, n = at_most(QUERIES, a.seq.rows - q);
+    if (n > FEW || s->aux.p || a.h.drop.p > 0) forward_block(s, &a, q, n, scratch);
+    else for (int64_t r = 0; r < n; r++) forward_query(s, &a, q + r, scratch);
+}
+
+static size_t forward_scratch(const struct step *s) { return desk_floats(round_tile(ATTR(s, struct heads).dim)) * sizeof(float); }
+
+/* ---- backward: a key/value head of a sequence ---- */
+
+struct back {                                               /* scratch of backward_head */
+    struct desk b;                                         /* q, qt, k, v, p as in forward; y holds the block's dy */
+    float *dyt, *dp, *pd;                                   /* (D, QUERIES), (KEYS, QUERIES) twice: dP and dropped P */
+    float *dk, *dv;                                         /* (KEYS, Dp) */
+    float *dq, *dot;                                        /* (heads of the group, rows, Dp), (heads, rows): sums of dy * y */
+};
+
+static size_t back_floats(int64_t Dp) { return desk_floats(Dp) + (size_t)(Dp * QUERIES + 2 * KEYS * QUERIES + 2 * KEYS * Dp); }
+
+static struct back back_at(float *at, int64_t Dp, int64_t rows, int group)
+{
+    struct back k = { .b = desk_at(at, Dp), .dyt = at + desk_floats(Dp) };
+    k.dp = k.dyt + Dp * QUERIES;
+    k.pd = k.dp + KEYS * QUERIES;
+    k.dk = k.pd + KEYS * QUERIES;
+    k.dv = k.dk + KEYS * Dp;
+    k.dq = k.dv + KEYS * Dp;
+    k.dot = k.dq + group * rows * Dp;
+    return k;
+}
+
+static void dots(const struct step *s, const struct head *a, float *dot, float *scratch)      /* D of each query */
+{
+    float *x = scratch, *z = scratch + a->Dp;
+    for (int64_t r = 0; r < a->seq.rows; r++) {
+        const float *y = row_in(&s->y, a->seq.row + r, a->q * a->D, a->D, x), *dy = row_in(&s->dy, a->seq.row + r, a->q * a->D, a->D, z);
+        vf sum = v_set(0);
+        for (int64_t c = 0; c < a->D; c += VW) sum = v_fma(v_load_n(y + c, a->D - c), v_load_n(dy + c, a->D - c), sum);
+        dot[r] = v_sum(sum);
+    }
+}
+
+/* P, the dropped P and dS of one tile, from its scores and dP. */
+static void tile_gradients(const struct step *s, const struct head *a, struct back *k, const float *dot, int64_t key, int64_t m, int64_t q, int64_t n)
+{
+    float lse[QUERIES], D[QUERIES];
+    for (int64_t c = 0; c < QUERIES; c++) {
+        lse[c] = c < n ? *(const float *)cell(&s->aux, a->seq.row + q + c, a->q) : INFINITY;
+        D[c] = c < n ? dot[q + c] : 0;
+    }
+    for (int64_t at = 0; at < m * QUERIES; at += VW) v_store(k->b.p + at, v_exp(v_load(k->b.p + at) - v_load(lse + at % QUERIES)));
+    memcpy(k->pd, k->b.p, (size_t)(m * QUERIES) * sizeof *k->pd);
+    if (a->h.drop.p > 0) {
+        drop(s, a, k->pd, key, m, q, n);
+        drop(s, a, k->dp, key, m, q, n);
+    }
+    for (int64_t at = 0; at < m * QUERIES; at += VW)
+        v_store(k->dp + at, v_load(k->b.p + at) * (v_load(k->dp + at) - v_load(D + at % QUERIES)) * a->scale);
+}
+
+/* One tile: keys key .. key + m against queries q .. q + n. */
+static void backward_tile(const struct step *s, const struct head *a, struct back *k, float *dq, const float *dot, int64_t key, int64_t m, int64_t q, int64_t n)
+{
+    struct desk *b = &k->b;
+    int64_t D = a->D, Dp = a->Dp;
+    load_rows(&s->in[0], a->seq.row + q, n, a->q * D, D, Dp, b->q);
+    load_rows(&s->dy, a->seq.row + q, n, a->q * D, D, Dp, b->y);
+    turn(b->q, n, D, Dp, a->scale, b->qt);
+    turn(b->y, n, D, Dp, 1, k->dyt);
+    NAME(small_product)(m, QUERIES, D, (struct small){ b->k, Dp, 1, b->qt, QUERIES, b->p, QUERIES }, 0);
+    mask(a, b->p, key, m, q);
+    NAME(small_product)(m, QUERIES, D, (struct small){ b->v, Dp, 1, k->dyt, QUERIES, k->dp, QUERIES }, 0);
+    tile_gradients(s, a, k, dot, key, m, q, n);
+    NAME(small_product)(m, Dp, n, (struct small){ k->pd, QUERIES, 1, b->y, Dp, k->dv, Dp }, 1);
+    NAME(small_product)(m, Dp, n, (struct small){ k->dp, QUERIES, 1, b->q, Dp, k->dk, Dp }, 1);
+    NAME(small_product)(n, Dp, m, (struct small){ k->dp, 1, QUERIES, b->k, Dp, dq + q * Dp, Dp }, 1);
+}
+
+static void give_rows(const struct step *s, int i, int64_t row, int64_t n, int64_t col, int64_t D, int64_t Dp, float *v, float *buffer)
+{
+    for (int64_t r = 0; r < n && s->d[i].p; r++) gradient_out(s, i, row + r, col, D, v + r * Dp, buffer);
+}
+
+static void backward_head(const struct step *s, int seq, int kv, float *scratch)
+{
+    struct heads h = ATTR(s, struct heads);
+    int group = h.q / h.kv;
+    struct head a = head_of(s, seq, kv * group);
+    int64_t D = a.D, Dp = a.Dp, rows = a.seq.rows;
+    struct back k = back_at(scratch, Dp, rows, group);
+    memset(k.dq, 0, (size_t)(group * rows * Dp) * sizeof *k.dq);
+    for (int g = 0; g < group; g++, a.q++) dots(s, &a, k.dot + g * rows, k.b.q);
+    for (int64_t key = 0; key < a.seq.keys; key += KEYS) {
+        int64_t m = at_most(KEYS, a.seq.keys - key);
+        load_rows(&a.k, a.first_key + key, m, 0, D, Dp, k.b.k);
+        load_rows(&a.v, a.first_key + key, m, 0, D, Dp, k.b.v);
+        memset(k.dk, 0, (size_t)(KEYS * Dp) * sizeof *k.dk);
+        memset(k.dv, 0, (size_t)(KEYS * Dp) * sizeof *k.dv);
+        for (int g = 0; g < group; g++)
+            for (int64_t q = 0; q < rows; q += QUERIES) {
+                int64_t n = at_most(QUERIES, rows - q);
+                struct range keys = visible(&a, q, n);
+                a.q = kv * group + g;
+                if (key < keys.to && key + m > keys.from) backward_tile(s, &a, &k, k.dq + g * rows * Dp, k.dot + g * rows, key, m, q, n);
+            }
+        give_rows(s, 2, a.first_key + key, m, kv * D, D, Dp, k.dk, k.b.q);
+        give_rows(s, 3, a.first_key + key, m, kv * D, D, Dp, k.dv, k.b.q);
+    }
+    for (int g = 0; g < group; g++) give_rows(s, 0, a.seq.row, rows, (kv * group + g) * D, D, Dp, k.dq + g * rows * Dp, k.b.q);
+}
+
+static void backward_gaps(const struct step *s)
+{
+    for (int i = 0; i < 4; i++)
+        if (i != 1 && s->d[i].p && !step_adds(s, i)) clear_gaps(s, &s->d[i], step_rows(s, s->node->in[i]), i != 0);
+}
+
+static int backward_tasks(const struct step *s, int phase)
+{
+    (void)phase;
+    return 1 + (int)step_seqs(s, s->node->in[1]) * ATTR(s, struct heads).kv;
+}
+
+static void backward(const struct step *s, int phase, int task, void *scratch)
+{
+    (void)phase;
+    int i = find_seq(s, &task, ATTR(s, struct heads).kv, 0);
+    if (i < 0) backward_gaps(s);
+    else backward_head(s, i, task, scratch);
+}
+
+static size_t backward_scratch(const struct step *s)         /* one sequence may have all rows */
+{
+    struct heads h = ATTR(s, struct heads);
+    int64_t Dp = round_tile(h.dim), rows = s->node->rows->capacity;
+    return (back_floats(Dp) + (size_t)(h.q / h.kv * rows * (Dp + 1))) * sizeof(float);
+}
+
+const struct cpu_op NAME(cpu_attention) = {
+    .forward = { .base = { .name = "attention" }, .phases = forward_phases, .tasks = forward_tasks, .run = forward, .scratch = forward_scratch },
+    .backward = { .base = { .name = "attention'" }, .tasks = backward_tasks, .run = backward, .scratch = backward_scratch },
+};

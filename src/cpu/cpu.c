@@ -1,0 +1,304 @@
+/* cpu.c -- the CPU backend: which build of the kernels runs here, and how a list of steps becomes work for threads. */
+#define _GNU_SOURCE
+#include "cpu/cpu.h"
+
+#include <errno.h>
+#include <omp.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+/* ---- which build ---- */
+
+extern const struct cpu_table cpu_table_scalar;
+#ifdef __x86_64__
+extern const struct cpu_table cpu_table_avx2, cpu_table_avx512, cpu_table_avx512bf16;
+static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static int has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+static int has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#endif
+#ifdef __aarch64__
+extern const struct cpu_table cpu_table_neon;
+#endif
+static int always(void) { return 1; }
+
+/* In ascending order; the first that is missing ends the climb.  A feature bit says that an instruction exists, not that it
+ * is fast: bf16 products run at twice the f32 rate on one machine and at half of it on the next.  So that build is taken
+ * only by name. */
+static const struct { const struct cpu_table *table; int (*runs_here)(void); int by_name; } builds[] = {
+    { &cpu_table_scalar, always, 0 },
+#ifdef __x86_64__
+    { &cpu_table_avx2, has_avx2, 0 },
+    { &cpu_table_avx512, has_avx512, 0 },
+    { &cpu_table_avx512bf16, has_avx512bf16, 1 },
+#endif
+#ifdef __aarch64__
+    { &cpu_table_neon, always, 0 },
+#endif
+};
+enum { BUILDS = sizeof builds / sizeof *builds };
+
+static struct {
+    const struct cpu_table *table;
+    int threads;
+    size_t scratch_size;                 /* of one thread: the most that a planned kernel asked for */
+    size_t scratch_room;
+    char *scratch;
+    uint64_t shuffle;
+    double peak[DTYPE_COUNT];
+} cpu;
+
+static int cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) ? (int)sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&set);
+    return n > 0 ? n : 1;
+}
+
+static const struct cpu_table *choose(const char *isa)
+{
+    const struct cpu_table *best = NULL;
+    for (int i = 0; i < BUILDS && builds[i].runs_here(); i++) {
+        if (isa && !strcmp(isa, builds[i].table->name)) return builds[i].table;
+        if (!builds[i].by_name) best = builds[i].table;
+    }
+    return isa ? NULL : best;
+}
+
+int cpu_init(const char *isa, int threads)
+{
+    const char *wish = isa ? isa : getenv("NIB_CPU");
+    const struct cpu_table *t = choose(wish && *wish ? wish : NULL);
+    if (!t) {
+        char names[128] = "";
+        for (int i = 0; i < BUILDS && builds[i].runs_here(); i++)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", builds[i].table->name);
+        FAIL(E_USAGE, "NIB_CPU=%s does not run here; what does: %s", wish, names);
+    }
+    cpu.table = t;
+    cpu.threads = threads > 0 ? threads : cores();
+    free(cpu.scratch);
+    cpu.scratch = NULL;
+    cpu.scratch_room = 0;
+    memset(cpu.peak, 0, sizeof cpu.peak);
+    return 0;
+}
+
+static const struct cpu_table *table(void)
+{
+    if (!cpu.table && cpu_init(NULL, 0)) cpu_init("scalar", 0);      /* NIB_CPU may be wrong: the cli says so, a library runs on */
+    return cpu.table;
+}
+
+const char *cpu_isa(void) { return table()->name; }
+int cpu_threads(void) { table(); return cpu.threads; }
+void cpu_shuffle_tasks(uint64_t seed) { cpu.shuffle = seed; }
+
+const char *cpu_model(void)
+{
+    static char model[128] = "unknown processor";
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    char line[256];
+    while (f && fgets(line, sizeof line, f)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) || !colon) continue;
+        snprintf(model, sizeof model, "%s", colon + 2);
+        model[strcspn(model, "\n")] = 0;
+        break;
+    }
+    if (f) fclose(f);
+    return model;
+}
+
+double cpu_peak(enum dtype type)
+{
+    table();
+    if (cpu.peak[type]) return cpu.peak[type];
+    double sum = 0, (*measure)(double) = type == BF16 ? cpu.table->peak_bf16 : cpu.table->peak;
+#pragma omp parallel num_threads(cpu.threads) reduction(+ : sum)
+    {
+        double best = 0;
+        for (int i = 0; i < 3; i++) {
+            double now = measure(0.004);
+            best = now > best ? now : best;
+        }
+        sum += best;
+    }
+    return cpu.peak[type] = sum;
+}
+
+/* ---- running steps ---- */
+
+/* All tasks of a phase on all threads, or on this one.  The next task is whoever comes first's: its bits do not depend on
+ * who computes it. */
+static void run_phase(const struct cpu_kernel *k, const struct step *s, int phase, int tasks, _Atomic int *next, char *scratch)
+{
+    for (;;) {
+        int i = next ? atomic_fetch_add_explicit(next, 1, memory_order_relaxed) : -1;
+        if (i >= tasks) return;
+        k->run(s, phase, i, scratch);
+    }
+}
+
+static void run_alone(const struct cpu_kernel *k, const struct step *s, int phase, int tasks, char *scratch)
+{
+    for (int i = 0; i < tasks; i++) k->run(s, phase, i, scratch);
+}
+
+/* Tests: the tasks in an order drawn at random, on one thread. */
+static void run_shuffled(const struct cpu_kernel *k, const struct step *s, int phase, int tasks, char *scratch)
+{
+    static int *order;
+    static int room;
+    if (tasks > room) {
+        free(order);
+        order = malloc(sizeof *order * (size_t)tasks);
+        room = order ? tasks : 0;
+    }
+    for (int i = 0; i < room && i < tasks; i++) order[i] = i;
+    for (int i = tasks - 1; i > 0; i--) {
+        int j = (int)rng_below(cpu.shuffle, (uint64_t)s->node->id * 1000003 + (uint64_t)i, (uint64_t)i + 1), swap = order[i];
+        order[i] = order[j];
+        order[j] = swap;
+    }
+    for (int i = 0; i < tasks; i++) k->run(s, phase, order[i], scratch);
+}
+
+enum { SMALL = 30000 };                  /* operations: below, a barrier costs more than the second thread brings */
+
+static int is_small(const struct cpu_kernel *k, const struct step *s) { return k->cost && k->cost(s) < SMALL; }
+
+/* One parallel region for all steps.  Every thread walks the list; a small step is thread 0's alone, and the others wait
+ * for it only when the next large one comes. */
+static void run_steps(struct step *const *steps, int n)
+{
+    static _Atomic int counter[2];
+    counter[0] = counter[1] = 0;
+#pragma omp parallel num_threads(cpu.threads)
+    {
+        int me = omp_get_thread_num(), turn = 0, behind = 0;         /* behind: thread 0 may still be at small steps */
+        char *scratch = cpu.scratch + (size_t)me * cpu.scratch_size;
+        for (int i = 0; i < n; i++) {
+            const struct step *s = steps[i];
+            const struct cpu_kernel *k = (const struct cpu_kernel *)s->kernel;
+            int phases = k->phases ? k->phases(s) : 1;
+            for (int p = 0; p < phases; p++) {
+                int tasks = k->tasks(s, p);
+                if (cpu.shuffle) {
+                    if (me == 0) run_shuffled(k, s, p, tasks, scratch);
+                    behind = 1;
+                } else if (tasks <= 1 || is_small(k, s)) {
+                    if (me == 0) run_alone(k, s, p, tasks, scratch);
+                    behind = 1;
+                } else {
+                    if (behind) {
+#pragma omp barrier
+                    }
+                    run_phase(k, s, p, tasks, &counter[turn], scratch);
+                    if (me == 0) counter[!turn] = 0;                 /* nobody uses it before the barrier, nobody after it yet */
+#pragma omp barrier
+                    turn = !turn;
+                    behind = 0;
+                }
+            }
+        }
+    }
+}
+
+static int cpu_run(struct step *const *steps, int n)
+{
+    size_t size = (cpu.scratch_size + 4095) & ~(size_t)4095, need = size * (size_t)cpu.threads;
+    cpu.scratch_size = size;
+    if (need > cpu.scratch_room) {
+        free(cpu.scratch);
+        cpu.scratch = aligned_alloc(4096, need);
+        cpu.scratch_room = cpu.scratch ? need : 0;
+        FAIL_IF(!cpu.scratch, E_MEMORY, "no memory for %d threads of %zu bytes each", cpu.threads, size);
+    }
+    run_steps(steps, n);
+    return 0;
+}
+
+/* ---- picking kernels ---- */
+
+static int computes_in(enum dtype t) { return t == F32 || t == BF16; }
+
+/* Activations and matrices may be f32 or bf16; vectors, losses and gradients of parameters are f32; indices are integers. */
+static int types_fit(const struct step *s)
+{
+    for (int i = 0; i < s->node->n_in; i++) {
+        const tensor *t = s->node->in[i];
+        if (s->in[i].value >= 0 && t->kind != K_INPUT && !computes_in(s->in[i].type)) return 0;
+    }
+    return s->node->kind != K_OP || computes_in(s->node->type);
+}
+
+static const struct kernel *cpu_pick(const struct step *s)
+{
+    const struct cpu_table *t = table();
+    const struct cpu_kernel *k = s->dir == 'C' ? t->copy : s->dir == 'Z' ? t->clear : s->dir == 'G' ? t->ready : NULL;
+    if (!k) {
+        const struct cpu_op *op = t->op[s->node->op];
+        k = s->dir == 'B' ? &op->backward : &op->forward;
+        for (const struct step *f = s->then; f; f = f->then)
+            if (!op->fuses || !t->op[f->node->op]->flow) return NULL;
+        if (!k->run || !types_fit(s)) return NULL;
+    }
+    size_t scratch = k->scratch ? k->scratch(s) : 0;
+    if (scratch > cpu.scratch_size) cpu.scratch_size = scratch;
+    return &k->base;
+}
+
+/* ---- memory ---- */
+
+enum { HUGE_PAGE = 2 << 20 };
+
+static void *cpu_alloc(size_t bytes)
+{
+    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : 4096, size = (bytes + align - 1) & ~(align - 1);
+    void *p = size < bytes ? NULL : aligned_alloc(align, size);
+    if (p && align == HUGE_PAGE) madvise(p, size, MADV_HUGEPAGE);
+    return p;
+}
+
+static void cpu_copy(void *to, const void *from, size_t bytes) { if (bytes) memmove(to, from, bytes); }
+static void cpu_zero(void *p, size_t bytes) { if (bytes) memset(p, 0, bytes); }
+static void cpu_sync(void) { }
+
+/* ---- the optimizer ---- */
+
+enum { UPDATE_BLOCK = 1 << 16 };
+
+static void for_blocks(struct weights *w, const struct adamw *a)         /* a NULL: only the bf16 forms */
+{
+    const struct cpu_table *t = table();
+#pragma omp parallel num_threads(cpu.threads)
+    for (const struct param *p = w->param; p; p = p->next) {
+        size_t n = param_size(p);
+        if (p->use != TRAINED || (a ? !p->graded : !p->form)) continue;
+#pragma omp for schedule(static) nowait
+        for (size_t i = 0; i < n; i += UPDATE_BLOCK) {
+            size_t end = i + UPDATE_BLOCK < n ? i + UPDATE_BLOCK : n;
+            if (a) t->adamw(w, p, a, i, end);
+            else t->narrow(w, p, i, end);
+        }
+    }
+}
+
+static void cpu_update(struct weights *w, const struct adamw *a) { for_blocks(w, a); }
+static void cpu_refresh(struct weights *w) { for_blocks(w, NULL); }
+
+const struct backend cpu_backend = {
+    .name = "cpu", .alloc = cpu_alloc, .free = free, .copy = cpu_copy, .zero = cpu_zero,
+    .pick = cpu_pick, .run = cpu_run, .update = cpu_update, .refresh = cpu_refresh, .sync = cpu_sync,
+};

@@ -1,0 +1,125 @@
+/* vec.h -- vectors of f32, one source for every instruction set.  VW floats make a vf, VW integers a vi.
+ *
+ * Arithmetic is written with operators (GNU vector extensions).  What those cannot say comes from one small file per ISA:
+ *     VW   v_fma(a, b, c) = a b + c   v_sqrt   v_max, v_min (b if either is NaN)
+ *     v_load_n, v_store_n: the first n lanes; the others load as 0
+ * The functions below are ours because libm's differ from machine to machine: the same bits from gcc and clang, the error
+ * stated at each and measured by tests/test_vec.c.  All lanes are computed alike, so a result does not depend on where in
+ * a row an element stands.  The coefficients are made by tests/twin/make_polynomials.py. */
+#ifndef CPU_VEC_H
+#define CPU_VEC_H
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined ISA_avx512 || defined ISA_avx512bf16
+#include "cpu/vec_avx512.h"
+#elif defined ISA_avx2
+#include "cpu/vec_avx2.h"
+#elif defined ISA_neon
+#include "cpu/vec_neon.h"
+#else
+#include "cpu/vec_scalar.h"
+#endif
+
+#ifndef V_DOT                                               /* no products of bf16 pairs here: gemm.c never asks */
+enum { HAS_DOT = 0 };
+#define V_DOT v_fma
+#endif
+
+typedef int32_t  vi __attribute__((vector_size(4 * VW)));
+typedef uint32_t vu __attribute__((vector_size(4 * VW)));
+typedef uint16_t vh __attribute__((vector_size(2 * VW)));
+typedef uint64_t vw __attribute__((vector_size(8 * VW)));
+typedef double   vd __attribute__((vector_size(8 * VW)));
+
+/* ---- moving ---- */
+
+static inline vf v_set(float x) { return (vf){ 0 } + x; }
+static inline vf v_load(const float *p) { vf a; memcpy(&a, p, sizeof a); return a; }
+static inline void v_store(float *p, vf a) { memcpy(p, &a, sizeof a); }
+static inline vf v_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+
+static inline vf v_widen(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
+static inline vh v_narrow(vf a)                             /* base/dtype.h's f32_to_bf16, lane by lane */
+{
+    vu bits = (vu)a, rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
+    vu is_nan = (vu)((bits & 0x7fffffff) > 0x7f800000);
+    return __builtin_convertvector((is_nan & nan) | (~is_nan & rounded), vh);
+}
+static inline vf v_load_bf16(const uint16_t *p) { vh h; memcpy(&h, p, sizeof h); return v_widen(h); }
+static inline void v_store_bf16(uint16_t *p, vf a) { vh h = v_narrow(a); memcpy(p, &h, sizeof h); }
+static inline vf v_round_bf16(vf a) { return v_widen(v_narrow(a)); }
+
+/* ---- across lanes: always in the same order ---- */
+
+static inline float v_sum(vf a)
+{
+    float lane[VW];
+    memcpy(lane, &a, sizeof lane);
+    for (int w = VW / 2; w; w /= 2)
+        for (int i = 0; i < w; i++) lane[i] += lane[i + w];
+    return lane[0];
+}
+
+static inline float v_most(vf a)                            /* the largest lane */
+{
+    float lane[VW];
+    memcpy(lane, &a, sizeof lane);
+    for (int w = VW / 2; w; w /= 2)
+        for (int i = 0; i < w; i++) lane[i] = lane[i] > lane[i + w] ? lane[i] : lane[i + w];
+    return lane[0];
+}
+
+/* ---- functions ---- */
+
+static inline vf v_poly(vf x, const float *c, int degree)
+{
+    vf y = v_set(c[degree]);
+    for (int i = degree - 1; i >= 0; i--) y = v_fma(y, x, v_set(c[i]));
+    return y;
+}
+
+/* The nearest integer, ties to even, for |x| < 2^22: what is added pushes the fraction out of the significand. */
+static inline vf v_nearest(vf x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
+static inline vf v_power_of_two(vi n) { return (vf)((n + 127) << 23); }      /* -126 <= n <= 127 */
+
+/* e^x.  Error under 1.5 ulp (1.2 with FMA); 0 below -104, inf above 88.73; NaN for NaN.
+ * x = n log 2 + r; log 2 in two parts, the first with so few bits that n times it is exact. */
+static inline vf v_exp(vf x)
+{
+    static const float c[] = { 0x1p+0f, 0x1p+0f, 0x1.fffffap-2f, 0x1.55540ap-3f, 0x1.55589ap-5f, 0x1.126d1ep-7f, 0x1.6ab95ep-10f };
+    x = v_min(v_set(120), v_max(v_set(-120), x));
+    vf n = v_nearest(x * 0x1.715476p+0f);
+    vf r = v_fma(n, v_set(-0x1.62e4p-1f), x);
+    r = v_fma(n, v_set(-0x1.7f7d1cp-20f), r);
+    vi whole = __builtin_convertvector(n, vi), half = whole >> 1;
+    return v_poly(r, c, 6) * v_power_of_two(half) * v_power_of_two(whole - half);      /* 2^n may lie outside of f32's exponents */
+}
+
+/* log x for finite x > 0 that is not subnormal.  Error under 1.5 ulp.
+ * x = 2^e m, m in [sqrt(1/2), sqrt 2); log m = f - f^2/2 + f^3 P(f), f = m - 1. */
+static inline vf v_log(vf x)
+{
+    static const float c[] = { 0x1.555554p-2f, -0x1.fffff8p-3f, 0x1.999d58p-3f, -0x1.555c9ep-3f, 0x1.23d37cp-3f, -0x1.fcbadp-4f, 0x1.de4a7cp-4f, -0x1.d7a238p-4f, 0x1.20413p-4f };
+    vi bits = (vi)x, e = (bits - 0x3f3504f3) >> 23;                  /* 0x3f3504f3 is sqrt(1/2) */
+    vf f = (vf)(bits - (e << 23)) - 1, f2 = f * f, n = __builtin_convertvector(e, vf);
+    vf y = v_fma(f2 * f, v_poly(f, c, 8), n * 0x1.7f7d1cp-20f);
+    return v_fma(n, v_set(0x1.62e4p-1f), y - 0.5f * f2 + f);
+}
+
+/* 1 / (1 + e^-x).  Error under 2.5 ulp. */
+static inline vf v_sigmoid(vf x) { return 1.0f / (1.0f + v_exp(-x)); }
+
+/* erf x.  Error under 2.5 ulp.  An odd polynomial near 0; further out 1 - e^-Q(|x|), Q = -log erfc. */
+static inline vf v_erf(vf x)
+{
+    static const float near[] = { 0x1.20dd74p+0f, -0x1.812744p-2f, 0x1.ce2e54p-4f, -0x1.b8152p-6f, 0x1.550a28p-8f, -0x1.aca278p-11f, 0x1.650cd2p-14f };
+    static const float far[] = { -0x1.170ec6p-12f, 0x1.2146bcp+0f, 0x1.43bf2ep-1f, 0x1.c09eb4p-4f, -0x1.aa800ap-6f, 0x1.2c454ap-8f, -0x1.1d4644p-11f, 0x1.304efp-15f, -0x1.43f646p-21f, -0x1.977a52p-25f };
+    vf a = (vf)((vi)x & 0x7fffffff), b = v_min(v_set(4), a);
+    vf y = 1.0f - v_exp(-v_poly(b, far, 9));
+    y = (vf)((vi)y | ((vi)x & (int32_t)0x80000000));
+    return v_select(a < 0.9f, x * v_poly(x * x, near, 6), v_select(a >= 0.9f, y, x));        /* the last: NaN */
+}
+
+#endif
