@@ -174,7 +174,7 @@ static void mapped_blocks(void **state)
 static void gpt2_124m_memory(void **state)
 {
     (void)state;
-    const struct config c = { .layers = 12, .heads = 12, .width = 768, .hidden = 3072, .vocab = 50304, .context = 1024, .tied = 1, .eps = 1e-5f, .bias = 1, .gelu_tanh = 1 };
+    const struct config c = { .layers = 12, .heads = 12, .head_dim = 64, .width = 768, .hidden = 3072, .vocab = 50304, .context = 1024, .tied = 1, .eps = 1e-5f, .bias = 1, .gelu_tanh = 1 };
     const struct space s = { "text", 4096, 4 };
     static const double limit[] = { 1190, 925, 780, 195 };                    /* MiB, without the kernels' workspaces */
     for (int level = 0; level < 4; level++) {
@@ -204,7 +204,7 @@ static void printed_plan(void **state)
     assert_ok(graph_open(&g, w, TRAIN, F32, text_spaces, 1));
     tensor *loss = model_gpt2.build(g, &c);
     assert_ok(plan_new(&p, g, &loss, 1, &(struct plan_options){ .recompute = 1, .fuse = 1 }));
-    plan_dump(p, &out);
+    plan_print(p, &out);
     assert_non_null(strstr(out.at, "= attention(h.0.attn.c_attn#10[0:16], text.seqs, h.0.attn.c_attn#10[16:32], h.0.attn.c_attn#10[32:48])"));
     assert_non_null(strstr(out.at, "= gelu(h.0.mlp.c_fc#22) again"));
     assert_non_null(strstr(out.at, "d(wte.weight) += embed'("));

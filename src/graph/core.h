@@ -107,9 +107,6 @@ unsigned step_reads(const struct step *s);
 unsigned step_writes(const struct step *s);
 int operands_meet(const struct plan *p, const struct operand *a, const struct operand *b);    /* share columns of a buffer */
 
-struct text;
-void plan_dump(const struct plan *p, struct text *out);              /* dump.c: the plan as a program */
-
 /* check.c: runs the plan with one number per group of columns over the planned addresses, two micro-steps, and compares
  * every value read, every gradient and every output with textbook reverse mode.  NULL: proved; else what is wrong. */
 const char *plan_prove(const struct plan *p);

@@ -105,7 +105,7 @@ static void line(const struct plan *p, struct text *out, const struct step *s)
     text_add(out, "\n");
 }
 
-void plan_dump(const struct plan *p, struct text *out)
+void plan_print(const struct plan *p, struct text *out)
 {
     for (int i = 0; i < p->n_step; i++)
         for (const struct step *s = p->step[i]; s; s = s->then) {

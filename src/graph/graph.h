@@ -145,6 +145,7 @@ int  weights_lora(struct weights *w, const struct lora *l);          /* before g
 /* A tensor that lies in a file: parameters made after this call whose blocks are all offered run where the blocks lie. */
 int  weights_offer(struct weights *w, const char *block, enum dtype type, const void *p);
 void weights_state_rows(struct weights *w, int64_t rows);
+void weights_measure(struct weights *w);                             /* sets the sizes that weights_place will allocate */
 int  weights_place(struct weights *w);                               /* allocates everything and resolves every plan */
 struct param *weights_find(const struct weights *w, const char *name);        /* by name of parameter; NULL if absent */
 /* Fills block i of p from contiguous host data (in the parameter's layout), or reads it back as F32.  Not for MAPPED. */
@@ -180,6 +181,8 @@ int  plan_run(struct plan *p, const struct run_scalars *s);
 const void *plan_result(const struct plan *p, int output);           /* on the host; valid until the next run of any plan */
 int  plan_states_copy(struct weights *w, int64_t to, int64_t from, int64_t rows);   /* rows of every state */
 
+struct text;
+void plan_print(const struct plan *p, struct text *out);             /* the plan as a program */
 struct plan_memory { size_t arena, values, steps, buffers, bound; };
 struct plan_memory plan_memory(const struct plan *p);                /* bytes; bound: the most that is ever live at once */
 

@@ -146,8 +146,9 @@ struct state *weights_state(struct weights *w, const char *name, int64_t cols, e
 
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-static void assign_places(struct weights *w)
+void weights_measure(struct weights *w)
 {
+    w->n_trained = w->n_form = w->frozen_bytes = w->state_bytes = w->arena_bytes = 0;
     for (struct param *p = w->param; p; p = p->next) {
         if (p->use == TRAINED) {
             p->at = w->n_trained;
@@ -182,7 +183,7 @@ int weights_place(struct weights *w)
 {
     assert(!w->placed);
     FAIL_IF(w->names.failed, E_MEMORY, "no memory for the names of weights");
-    assign_places(w);
+    weights_measure(w);
     int training = 0;
     for (const struct plan *p = w->plan; p; p = p->next) training |= p->g->phase == TRAIN;
     size_t n = w->n_trained * sizeof(float);

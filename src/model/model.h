@@ -1,30 +1,77 @@
-/* model.h -- what a model is: a configuration, and a page that builds its graph. */
+/* model.h -- what a model is: a configuration, a page that builds its graph, and how its files spell both.
+ *
+ * A model folder is Hugging Face's: config.json, model.safetensors, tokenizer files.  Parameters bear the files' names,
+ * apart from an optional prefix, and lie in memory as they lie in the file. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
-#include "graph/tensor.h"
+#include "base/text.h"
+#include "graph/graph.h"
 
 struct config {
-    int layers, heads, kv_heads;
-    int width, hidden;                   /* of the residual stream, of the MLP */
-    int head_dim;                        /* width / heads, unless a file says otherwise */
-    int vocab, context;                  /* rows of the token table, of the position table (or the longest context trained) */
+    int64_t layers, heads, kv_heads;
+    int64_t width, hidden, head_dim;     /* of the residual stream, of the MLP, of a head */
+    int64_t vocab, context;              /* rows of the token table; positions that exist, or were trained */
     int tied;                            /* the head is the token table */
-    float eps, dropout;
-    int bias, gelu_tanh;                 /* gpt: biases in every dense and norm; GELU by tanh or by erf */
-    int qkv_bias, qk_norm, window;       /* llama */
-    float theta;
+    double eps, dropout;
+    int bias, gelu_tanh;                 /* gpt: biases in every dense and norm; GELU by tanh, or by erf */
+    int qkv_bias, qk_norm;               /* llama */
+    int64_t window;
+    double theta;
 };
 
-/* How parameters start, by the first pattern (fnmatch) that fits the name. */
+/* How parameters start: by the first pattern (fnmatch) that fits the name. */
 enum start { START_NORMAL, START_ONES, START_ZEROS };
-struct init { const char *pattern; enum start start; float std; int residual; };      /* residual: std / sqrt(2 layers) */
+struct init { const char *pattern; enum start start; float std; int residual; };     /* residual: std / sqrt(2 layers) */
+
+/* A key of config.json and the field of struct config it stands for.  "nib.bias" is key bias in object nib. */
+enum key_kind { KEY_INT, KEY_REAL, KEY_BOOL, KEY_TEXT, KEY_FIXED };
+struct key {
+    const char *name;
+    enum key_kind kind;
+    size_t field;                        /* offset in struct config; int64_t, double, int, int */
+    const char *otherwise;               /* the value, as JSON, where the file has none; NULL: it must have one */
+    const char *texts[4];                /* KEY_TEXT: the field is 0 for texts[0], else 1; written: texts[field] */
+};                                       /* KEY_FIXED: only `otherwise` is understood; anything else is refused */
 
 struct model {
     const char *name;                    /* Hugging Face's model_type */
     tensor *(*build)(graph *g, const struct config *c);
     const struct init *init;             /* ends with pattern NULL */
+    const struct key *keys;              /* ends with name NULL */
+    const char *constants;               /* JSON: what config.json says besides */
+    const char *prefix;                  /* "transformer.": files may have it before every name; ours do */
+    int files_have_biases;               /* config.bias = 0 is written as biases of 0 */
+    const char *table;                   /* of tokens */
+    const char *positions;               /* the table that may be cropped to a smaller context; NULL: none */
 };
 
 extern const struct model model_gpt2, model_llama;
+const struct model *model_find(const char *name);                        /* NULL if there is none */
+
+/* ---- config.json (config.c) ---- */
+
+void config_fill_in(struct config *c);                                   /* hidden, kv_heads, head_dim where they are 0: the usual */
+int config_check(const struct model *m, const struct config *c);         /* E_MODEL: heads that do not divide the width, and so on */
+int config_read(const struct model **m, struct config *c, const char *folder);
+/* end: id of the end-of-text token, or -1 */
+int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
+void config_describe(const struct model *m, const struct config *c, struct text *out);      /* "gpt2, 12 layers of 12 heads, ..." */
+
+/* ---- weights (load.c, save.c) ---- */
+
+struct safetensors;
+int  model_open_weights(struct safetensors **file, const char *folder);  /* model.safetensors; other kinds are refused by name */
+/* A file may have a head of its own although its configuration says tied: then c->tied becomes 0. */
+void model_settle_head(const struct model *m, struct config *c, const struct safetensors *file);
+/* Before graphs are built on w, use MAPPED: what can run where it lies in the file is offered. */
+int  model_offer_weights(struct weights *w, const struct model *m, const struct safetensors *file);
+/* After weights_place: everything that is not mapped is filled.  A position table larger than ours is cropped. */
+int  model_load_weights(struct weights *w, const struct model *m, const struct safetensors *file, const char *what);
+int  model_init_weights(struct weights *w, const struct model *m, const struct config *c, uint64_t seed);
+int  model_save_weights(const struct weights *w, const struct model *m, const struct config *c, const char *path, char sha256[65]);
+/* Other ranges of the trained weights, such as moments, in one file: label[i] stands before the names of range[i]. */
+int  model_save_ranges(const struct weights *w, const struct model *m, const float *const *range, const char *const *label, int n, const char *path, char sha256[65]);
+int  model_load_range(const struct weights *w, const struct model *m, float *range, const char *label, const struct safetensors *file, const char *what);
+size_t model_parameters(const struct weights *w);                        /* elements */
 
 #endif

@@ -1,0 +1,315 @@
+/* file.c -- files and folders, by plain POSIX calls. */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/error.h"
+
+enum { PIECE = 1 << 16, MAX_DEPTH = 64 };
+
+/* ---- reading ---- */
+
+static int open_regular(const char *path, int *fd, size_t *size)
+{
+    struct stat st;
+    /* O_NONBLOCK: to open a pipe that nobody writes must not wait.  It means nothing to a regular file. */
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FAIL_IF(*fd < 0, E_IO, "cannot open %s: %m", path);
+    if (!fstat(*fd, &st) && S_ISREG(st.st_mode)) {
+        *size = (size_t)st.st_size;
+        return 0;
+    }
+    close(*fd);
+    FAIL(E_DATA, "%s is not a regular file", path);
+}
+
+static ssize_t read_some(int fd, void *bytes, size_t room)
+{
+    for (;;) {
+        ssize_t n = read(fd, bytes, room);
+        if (n >= 0 || errno != EINTR) return n;
+    }
+}
+
+int file_open_map(struct file_map *m, const char *path)
+{
+    static const uint8_t nothing;
+    int fd;
+    *m = (struct file_map){ .at = &nothing };
+    TRY(open_regular(path, &fd, &m->size));
+    void *at = m->size ? mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    close(fd);
+    if (at == MAP_FAILED) {
+        *m = (struct file_map){ .at = &nothing };
+        FAIL(E_IO, "cannot map %s: %m", path);
+    }
+    if (at) m->at = at;
+    return 0;
+}
+
+void file_close_map(struct file_map *m)
+{
+    if (m->size) munmap((void *)m->at, m->size);
+    *m = (struct file_map){ 0 };
+}
+
+int file_read(const char *path, size_t limit, struct text *out)
+{
+    int fd;
+    size_t size, all = 0;
+    ssize_t n = 0;
+    char piece[PIECE];
+    TRY(open_regular(path, &fd, &size));
+    text_bytes(out, "", 0);                                  /* an empty file is a valid string, too */
+    while (size <= limit && all <= limit && (n = read_some(fd, piece, sizeof piece)) > 0) {
+        text_bytes(out, piece, (size_t)n);
+        all += (size_t)n;
+    }
+    int error = errno;
+    close(fd);
+    errno = error;
+    FAIL_IF(size > limit || all > limit, E_DATA, "%s is larger than the %zu bytes that are allowed for it", path, limit);
+    FAIL_IF(n < 0, E_IO, "cannot read %s: %m", path);
+    FAIL_IF(out->failed, E_MEMORY, "no memory for the %zu bytes of %s", size, path);
+    return 0;
+}
+
+int file_sha256(const char *path, char hex[65])
+{
+    int fd;
+    size_t size;
+    ssize_t n;
+    char piece[PIECE];
+    struct sha256 sum;
+    TRY(open_regular(path, &fd, &size));
+    sha256_start(&sum);
+    while ((n = read_some(fd, piece, sizeof piece)) > 0) sha256_add(&sum, piece, (size_t)n);
+    int error = errno;
+    close(fd);
+    errno = error;
+    FAIL_IF(n < 0, E_IO, "cannot read %s: %m", path);
+    sha256_end(&sum, hex);
+    return 0;
+}
+
+/* ---- writing ---- */
+
+int file_sync(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    FAIL_IF(fd < 0, E_IO, "cannot open %s: %m", path);
+    /* EINVAL: a file system that has no fsync for folders. */
+    int failed = fsync(fd) && errno != EINVAL, error = errno;
+    close(fd);
+    errno = error;
+    FAIL_IF(failed, E_IO, "cannot bring %s to the disk: %m", path);
+    return 0;
+}
+
+static int sync_parent(const char *path)
+{
+    const char *name = path_base(path);
+    char folder[PATH_SIZE] = ".";
+    if (name > path) snprintf(folder, sizeof folder, "%.*s", (int)(name - path), path);
+    return file_sync(folder);
+}
+
+int file_create(struct file_writer *w, const char *path)
+{
+    static atomic_uint count;                                /* two threads may write the same path: the last rename wins */
+    unsigned number = atomic_fetch_add(&count, 1);
+    w->fd = -1;
+    int n = snprintf(w->temporary, sizeof w->temporary, "%s.%ld-%u.tmp", path, (long)getpid(), number);
+    FAIL_IF(n < 0 || n >= PATH_SIZE, E_USAGE, "path too long: %.200s...", path);
+    memcpy(w->path, path, strlen(path) + 1);
+    unlink(w->temporary);                                    /* what a killed process of the same number may have left */
+    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    FAIL_IF(w->fd < 0, E_IO, "cannot create %s: %m", w->temporary);
+    return 0;
+}
+
+void file_discard(struct file_writer *w)
+{
+    if (w->fd < 0) return;
+    close(w->fd);
+    unlink(w->temporary);
+    w->fd = -1;
+}
+
+static int write_failed(struct file_writer *w, int error)
+{
+    file_discard(w);
+    errno = error;
+    FAIL(E_IO, "cannot write %s: %m; what was there before is untouched", w->path);
+}
+
+int file_append(struct file_writer *w, const void *bytes, size_t n)
+{
+    const char *at = bytes;
+    while (n > 0) {
+        ssize_t done = write(w->fd, at, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return write_failed(w, done ? errno : EIO);
+        at += done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
+int file_commit(struct file_writer *w)
+{
+    /* The name follows the bytes to the disk, never the other way round. */
+    if (fsync(w->fd) || rename(w->temporary, w->path)) return write_failed(w, errno);
+    close(w->fd);
+    w->fd = -1;
+    return sync_parent(w->path);
+}
+
+int file_write(const char *path, const void *bytes, size_t n)
+{
+    struct file_writer w;
+    TRY(file_create(&w, path));
+    TRY(file_append(&w, bytes, n));
+    return file_commit(&w);
+}
+
+/* ---- paths ---- */
+
+int path_join(char out[PATH_SIZE], const char *folder, const char *name)
+{
+    size_t n = strlen(folder);
+    const char *slash = n == 0 || folder[n - 1] == '/' ? "" : "/";
+    int size = snprintf(out, PATH_SIZE, "%s%s%s", folder, slash, name);
+    FAIL_IF(size < 0 || size >= PATH_SIZE, E_USAGE, "path too long: %.200s.../%.200s", folder, name);
+    return 0;
+}
+
+int path_is_file(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+int path_is_dir(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+int path_has_suffix(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), m = strlen(suffix);
+    return n >= m && !strcmp(path + n - m, suffix);
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* ---- folders ---- */
+
+static int make_one(const char *path)
+{
+    FAIL_IF(mkdir(path, 0777) && !path_is_dir(path), E_IO, "cannot make the folder %s: %m", path);
+    return 0;
+}
+
+int dir_make(const char *path)
+{
+    char part[PATH_SIZE];
+    TRY(path_join(part, path, ""));                          /* now every folder of it ends in a slash */
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        TRY(make_one(part));
+        *slash = '/';
+    }
+    return 0;
+}
+
+static int is_dots(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }
+
+static int remove_at(int folder, const char *name, int depth);
+
+static int remove_contents(int fd, const char *name, int depth)
+{
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        FAIL(E_IO, "cannot read the folder %s: %m", name);
+    }
+    int failed = 0;
+    for (struct dirent *e; !failed && (e = readdir(dir));)
+        if (!is_dots(e->d_name)) failed = remove_at(fd, e->d_name, depth + 1);
+    closedir(dir);
+    return failed;
+}
+
+/* Names are looked up in open folders, so that nobody can slip a link into the path meanwhile. */
+static int remove_at(int folder, const char *name, int depth)
+{
+    FAIL_IF(depth > MAX_DEPTH, E_DATA, "%s lies more than %d folders deep", name, MAX_DEPTH);
+    if (!unlinkat(folder, name, 0) || errno == ENOENT) return 0;
+    FAIL_IF(errno != EISDIR && errno != EPERM, E_IO, "cannot remove %s: %m", name);
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    FAIL_IF(fd < 0, E_IO, "cannot remove %s: %m", name);
+    TRY(remove_contents(fd, name, depth));
+    FAIL_IF(unlinkat(folder, name, AT_REMOVEDIR), E_IO, "cannot remove %s: %m", name);
+    return 0;
+}
+
+int dir_remove(const char *path)
+{
+    return remove_at(AT_FDCWD, path, 0);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int dir_list(const char *path, char ***names, size_t *n)
+{
+    struct text all = { 0 };                                 /* the names, each with its final 0 */
+    size_t bytes;
+    DIR *dir = opendir(path);
+    FAIL_IF(!dir, E_IO, "cannot read the folder %s: %m", path);
+    *n = 0;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (!is_dots(e->d_name)) text_bytes(&all, e->d_name, strlen(e->d_name) + 1), ++*n;
+    closedir(dir);
+    int fits = size_mul(*n, sizeof **names, &bytes) && size_add(bytes, all.size + 1, &bytes);
+    *names = fits && !all.failed ? malloc(bytes) : NULL;
+    if (*names) {
+        char *at = (char *)(*names + *n);
+        if (all.size) memcpy(at, all.at, all.size);
+        for (size_t i = 0; i < *n; at += strlen(at) + 1) (*names)[i++] = at;
+        qsort(*names, *n, sizeof **names, by_name);
+    }
+    text_free(&all);
+    FAIL_IF(!*names, E_MEMORY, "no memory for the names in %s", path);
+    return 0;
+}
+
+int cache_path(char out[PATH_SIZE], const char *name)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char folder[PATH_SIZE], nib[PATH_SIZE];
+    if (cache && cache[0] == '/') TRY(path_join(folder, cache, "nib"));      /* the specification ignores relative ones */
+    else if (home && home[0]) TRY(path_join(folder, home, ".cache/nib"));
+    else FAIL(E_USAGE, "no place for downloaded files: set HOME or XDG_CACHE_HOME");
+    TRY(path_join(out, folder, name));
+    snprintf(nib, sizeof nib, "%.*s", (int)(path_base(out) - out), out);     /* name may lie in a folder of its own */
+    return dir_make(nib);
+}

@@ -1,0 +1,36 @@
+/* cli.h -- what the verbs share.  Only this folder prints or exits. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/options.h"
+
+/* A verb gets the arguments behind its name and returns 0 or an error code, which becomes the exit status. */
+int verb_data(int argc, char **argv);
+int verb_train(int argc, char **argv);
+int verb_sample(int argc, char **argv);
+int verb_eval(int argc, char **argv);
+int verb_info(int argc, char **argv);
+int verb_check(int argc, char **argv);
+
+extern volatile sig_atomic_t interrupted;    /* Ctrl-C was pressed; a second time ends the program at once */
+
+/* Sets the options of a verb from its arguments, prints notices, and --help with the usage lines above it.  *done: nothing else is
+ * to be done.  Other arguments are left in argv; more than `most` of them is an error. */
+int cli_options(struct options *o, int *argc, char **argv, int most, const char *usage, int *done);
+void cli_notices(struct text *notices);      /* prints them to stderr, "note: " before each, and empties the text */
+
+/* ---- the terminal (screen.c) ---- */
+
+int  screen_is_terminal(void);               /* stderr; then the line below moves */
+/* Shows a line that the next one replaces; elsewhere than on a terminal nothing.  At most ten a second, unless forced. */
+void screen_line(const char *text, int force);
+void screen_clear(void);                     /* takes the line away, before something stays */
+void screen_transfer(void *context, uint64_t now, uint64_t all);     /* a progress line; context: what is going on, a text */
+void screen_time(struct text *out, double seconds);                  /* "4 s", "12 min", "3.5 h" */
+void screen_number(struct text *out, double n);                      /* "804,096" */
+void screen_spark(struct text *out, const double *values, int n);    /* a curve in one line */
+
+#endif

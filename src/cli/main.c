@@ -1,0 +1,99 @@
+/* main.c -- nib VERB ... */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+#define VERSION "0.1.0"
+
+static const struct { const char *name; int (*run)(int argc, char **argv); const char *help; } verbs[] = {
+    { "data", verb_data, "text to tokens: nib data my.txt --out data/my" },
+    { "train", verb_train, "train or finetune: nib train my.txt, nib train config/shakespeare_char.conf" },
+    { "sample", verb_sample, "let a model write: nib sample out --start=\"Once\"" },
+    { "eval", verb_eval, "the loss of a model on data: nib eval out --dataset=data/my" },
+    { "info", verb_info, "what a model or configuration is, and the plan it runs by" },
+    { "check", verb_check, "whether the checkpoints of a run folder are what was written" },
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    if (interrupted) _exit(E_STOPPED);
+    interrupted = 1;
+}
+
+static int usage(FILE *to)
+{
+    fprintf(to, "nib %s -- GPTs in plain C: prepare text, train, finetune, evaluate, sample\n\n", VERSION);
+    for (int i = 0; i < VERBS; i++) fprintf(to, "  nib %-7s %s\n", verbs[i].name, verbs[i].help);
+    fprintf(to, "\nnib VERB --help lists the options of a verb.\n");
+    return to == stdout ? 0 : E_USAGE;
+}
+
+void cli_notices(struct text *notices)
+{
+    screen_clear();
+    for (const char *line = notices->size ? notices->at : ""; *line;) {
+        int n = (int)strcspn(line, "\n");
+        fprintf(stderr, "note: %.*s\n", n, line);
+        line += n + (line[n] != 0);
+    }
+    text_clear(notices);
+}
+
+int cli_options(struct options *o, int *argc, char **argv, int most, const char *text, int *done)
+{
+    struct text help = { 0 };
+    *done = 0;
+    TRY(options_arguments(o, argc, argv));
+    cli_notices(o->notices);
+    if (o->help) {
+        text_add(&help, text);
+        options_help(o, &help, 100);
+        fputs(help.at, stdout);
+        text_free(&help);
+        *done = 1;
+        return 0;
+    }
+    FAIL_IF(*argc > most, E_USAGE, "unexpected argument %s", argv[most]);
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) return usage(stderr);
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return usage(stdout);
+    if (!strcmp(argv[1], "--version")) return printf("nib %s\n", VERSION) < 0;
+    for (int i = 0; i < VERBS; i++)
+        if (!strcmp(argv[1], verbs[i].name)) return verbs[i].run(argc - 2, argv + 2);
+    usage(stderr);
+    FAIL(E_USAGE, "nib has no verb %s", argv[1]);
+}
+
+/* Messages may quote what stands in files: nothing of that reaches the terminal as a control character. */
+static void print_error(void)
+{
+    fputs("nib: ", stderr);
+    for (const char *c = error_text(); *c; c++) fputc((unsigned char)*c < ' ' || *c == 127 ? '?' : *c, stderr);
+    fputc('\n', stderr);
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction act = { .sa_handler = on_interrupt };
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int code = run(argc, argv);
+    screen_clear();
+    if (code) print_error();
+    if (fflush(stdout) && !code) code = E_IO;
+    return code;
+}

@@ -1,0 +1,28 @@
+/* verb_check.c -- nib check RUN: every checkpoint of a run against its manifest. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/cli.h"
+#include "train/checkpoint.h"
+
+int verb_check(int argc, char **argv)
+{
+    char **names, path[PATH_SIZE];
+    size_t n;
+    int good = 0, code = 0;
+    FAIL_IF(argc != 1 || argv[0][0] == '-', E_USAGE, "nib check RUN: the folder of a run");
+    TRY(dir_list(argv[0], &names, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(names[i], "step-", 5) || path_has_suffix(names[i], ".tmp") || path_join(path, argv[0], names[i])) continue;
+        int bad = checkpoint_verify(path);
+        printf("%s: %s\n", path, bad ? error_text() : "verified");
+        if (bad) code = bad;
+        else good++;
+    }
+    free(names);
+    FAIL_IF(!good && !code, E_IO, "%s has no checkpoint", argv[0]);
+    return code;
+}

@@ -1,0 +1,215 @@
+/* stream.c -- gzip is RFC 1952; zlib does the work. */
+#include "file/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/error.h"
+
+enum { PIECE = 1 << 16, GZIP_WINDOW = 15 + 16 };             /* zlib's window bits; + 16: gzip and nothing else */
+
+struct stream {
+    const uint8_t *at;                   /* what the reader has not taken yet: in raw (plain) or text (gzip) */
+    size_t left;
+    z_stream z;                          /* next_in, avail_in: what of raw was not used yet, for plain files, too */
+    int fd, ended, gzip, members;        /* members: of gzip, finished so far */
+    uint64_t read, size, lines;
+    char *name;
+    uint8_t raw[PIECE], text[PIECE];
+};
+
+/* ---- opening ---- */
+
+/* Reads on, behind the first `have` bytes of raw, which are still unused. */
+static int read_raw(struct stream *s, unsigned have)
+{
+    ssize_t n;
+    do n = read(s->fd, s->raw + have, sizeof s->raw - have);
+    while (n < 0 && errno == EINTR);
+    FAIL_IF(n < 0, E_IO, "cannot read %s: %m", s->name);
+    s->ended = n == 0;
+    s->read += (uint64_t)n;
+    s->z.next_in = s->raw;
+    s->z.avail_in = have + (unsigned)n;
+    return 0;
+}
+
+static int look_at_first_bytes(struct stream *s)
+{
+    TRY(read_raw(s, 0));
+    if (s->z.avail_in == 1) TRY(read_raw(s, 1));             /* a pipe may hand out its first byte alone */
+    s->gzip = s->z.avail_in >= 2 && s->raw[0] == 0x1f && s->raw[1] == 0x8b;
+    FAIL_IF(s->gzip && inflateInit2(&s->z, GZIP_WINDOW) != Z_OK, E_MEMORY, "%s: no memory to uncompress it", s->name);
+    return 0;
+}
+
+static int start(struct stream **out, int fd, const char *name)
+{
+    struct stat st;
+    struct stream *s = *out = calloc(1, sizeof *s);
+    if (s) s->name = strdup(name);
+    if (!s || !s->name) {
+        free(s);
+        *out = NULL;
+        FAIL(E_MEMORY, "no memory to read %s", name);
+    }
+    s->fd = fd;
+    if (!fstat(fd, &st) && S_ISREG(st.st_mode)) s->size = (uint64_t)st.st_size;
+    int failed = look_at_first_bytes(s);
+    if (failed) {
+        s->fd = -1;
+        stream_close(s);
+        *out = NULL;
+    }
+    return failed;
+}
+
+int stream_open(struct stream **s, const char *path)
+{
+    *s = NULL;
+    if (!strcmp(path, "-")) return start(s, STDIN_FILENO, "standard input");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    FAIL_IF(fd < 0, E_IO, "cannot open %s: %m", path);
+    int failed = start(s, fd, path);
+    if (failed) close(fd);
+    return failed;
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s) return;
+    if (s->gzip) inflateEnd(&s->z);
+    if (s->fd > STDIN_FILENO) close(s->fd);
+    free(s->name);
+    free(s);
+}
+
+/* ---- reading ---- */
+
+static int damaged(const struct stream *s)
+{
+    /* Since the last member ended, zlib has not produced a byte: it did not like the header. */
+    FAIL_IF(s->members && s->z.total_out == 0, E_DATA, "%s: near byte %llu: what follows the compressed text is not gzip", s->name,
+            (unsigned long long)stream_position(s));
+    FAIL(E_DATA, "%s: near byte %llu: damaged gzip: %s", s->name, (unsigned long long)stream_position(s), s->z.msg ? s->z.msg : "?");
+}
+
+/* Uncompresses until there is something to read, or nothing is left. */
+static int inflate_more(struct stream *s)
+{
+    s->z.next_out = s->text;
+    s->z.avail_out = sizeof s->text;
+    while (s->z.avail_out == sizeof s->text) {
+        if (!s->z.avail_in && !s->ended) TRY(read_raw(s, 0));
+        if (!s->z.avail_in && s->z.total_in == 0) break;     /* nothing behind the last member */
+        int status = inflate(&s->z, Z_NO_FLUSH);
+        FAIL_IF(status == Z_BUF_ERROR && s->ended, E_DATA, "%s: its gzip is cut off after %llu bytes", s->name,
+                (unsigned long long)s->read);
+        FAIL_IF(status == Z_MEM_ERROR, E_MEMORY, "%s: no memory to uncompress it", s->name);
+        if (status != Z_OK && status != Z_BUF_ERROR && status != Z_STREAM_END) return damaged(s);
+        if (status != Z_STREAM_END) continue;
+        s->members++;
+        inflateReset(&s->z);                                 /* total_in and total_out are 0 again */
+    }
+    s->at = s->text;
+    s->left = sizeof s->text - s->z.avail_out;
+    return 0;
+}
+
+static int refill(struct stream *s)
+{
+    if (s->gzip) return inflate_more(s);
+    if (!s->z.avail_in && !s->ended) TRY(read_raw(s, 0));
+    s->at = s->z.next_in;
+    s->left = s->z.avail_in;
+    s->z.avail_in = 0;
+    return 0;
+}
+
+int stream_read(struct stream *s, void *bytes, size_t room, size_t *n)
+{
+    *n = 0;
+    if (!s->left) TRY(refill(s));
+    *n = room < s->left ? room : s->left;
+    if (*n) memcpy(bytes, s->at, *n);
+    s->at += *n;
+    s->left -= *n;
+    return 0;
+}
+
+int stream_line(struct stream *s, struct text *line, size_t limit, int *got)
+{
+    const uint8_t *end = NULL;
+    text_clear(line);
+    s->lines++;
+    for (*got = 0; !end; *got = 1) {
+        if (!s->left) TRY(refill(s));
+        if (!s->left) break;
+        end = memchr(s->at, '\n', s->left);
+        size_t n = end ? (size_t)(end - s->at) : s->left;
+        FAIL_IF(n > limit - line->size, E_DATA, "%s: line %llu is longer than %zu bytes", s->name,
+                (unsigned long long)s->lines, limit);
+        text_bytes(line, s->at, n);
+        s->at += n + (end != NULL);
+        s->left -= n + (end != NULL);
+    }
+    FAIL_IF(line->failed, E_MEMORY, "%s: no memory for line %llu", s->name, (unsigned long long)s->lines);
+    if (end && line->size && line->at[line->size - 1] == '\r') line->at[--line->size] = 0;
+    return 0;
+}
+
+uint64_t stream_position(const struct stream *s)
+{
+    return s->read - s->z.avail_in;
+}
+
+uint64_t stream_size(const struct stream *s)
+{
+    return s->size;
+}
+
+#ifdef FUZZ_STREAM
+#include <sys/syscall.h>
+
+enum { ENOUGH = 1 << 18 };                                   /* gzip grows a thousandfold; the beginning tells */
+
+static uint64_t sum_of(struct stream *s, int lines, int *failed)
+{
+    struct text line = { 0 };
+    uint64_t sum = 0, all = 0;
+    int got = 1;
+    while (got && all < ENOUGH && !*failed) {
+        size_t n = 0;
+        uint8_t byte[997];
+        const char *at = (const char *)byte;
+        if (lines) *failed = stream_line(s, &line, ENOUGH, &got), at = line.at, n = line.size;
+        else *failed = stream_read(s, byte, sizeof byte, &n), got = n > 0;
+        for (size_t i = 0; i < n; i++)
+            if (at[i] != '\n' && at[i] != '\r') sum = sum * 31 + (uint8_t)at[i];
+        all += n + 1;
+    }
+    text_free(&line);
+    return *failed || all >= ENOUGH ? 0 : sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint64_t sum[2] = { 0 };
+    for (int lines = 0; lines < 2; lines++) {                /* both ways of reading see the same bytes, up to ends of lines */
+        int fd = (int)syscall(SYS_memfd_create, "fuzz", 0), failed = 0;
+        if (fd < 0 || write(fd, data, size) != (ssize_t)size || lseek(fd, 0, SEEK_SET)) abort();
+        struct stream *s;
+        if (start(&s, fd, "fuzz")) abort();
+        sum[lines] = sum_of(s, lines, &failed);
+        stream_close(s);
+    }
+    if (sum[0] && sum[1] && sum[0] != sum[1]) abort();
+    return 0;
+}
+#endif

@@ -1,0 +1,65 @@
+/* engine.c -- opening a model folder. */
+#include "infer/engine.h"
+
+#include "base/error.h"
+#include "cpu/cpu.h"
+#include "file/safetensors.h"
+
+static int open_tokenizer(struct engine *e, const char *folder, const char *name)
+{
+    static const char *const files[] = { "tokenizer.json", "vocab.json", "vocab.bpe", "meta.pkl" };
+    char path[PATH_SIZE];
+    if (name) return tokenizer_find(&e->tokenizer, name, folder);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        TRY(path_join(path, folder, files[i]));
+        if (path_is_file(path)) return tokenizer_open(&e->tokenizer, folder);
+    }
+    return 0;
+}
+
+static int plan_eval(struct engine *e, const struct engine_options *o)
+{
+    const struct space text = { "text", o->rows, o->rows };
+    graph *g;
+    TRY(graph_open(&g, e->weights, EVAL, o->type, &text, 1));
+    tensor *losses = e->model->build(g, &e->config);
+    TRY(plan_new(&e->eval, g, &losses, 1, &(struct plan_options){ .fuse = 1 }));
+    return batch_open(&e->batch, o->rows, o->rows);
+}
+
+static int open_all(struct engine *e, const char *folder, const struct engine_options *o)
+{
+    TRY(config_read(&e->model, &e->config, folder));
+    TRY(open_tokenizer(e, folder, o->tokenizer));
+    TRY(model_open_weights(&e->file, folder));
+    model_settle_head(e->model, &e->config, e->file);
+    if (o->context && o->context < e->config.context) e->config.context = o->context;
+    FAIL_IF(e->tokenizer && tokenizer_vocab(e->tokenizer) > e->config.vocab, E_DATA, "%s: the tokenizer has %u tokens, the model %lld", folder,
+            tokenizer_vocab(e->tokenizer), (long long)e->config.vocab);
+    TRY(weights_new(&e->weights, &cpu_backend, o->type == BF16 ? FROZEN : MAPPED));
+    e->weights->frozen_type = o->type;
+    if (o->type == F32) TRY(model_offer_weights(e->weights, e->model, e->file));
+    if (o->streams) TRY(session_plan(&e->session, e->weights, e->model, &e->config, o->type, o->streams));
+    if (o->rows) TRY(plan_eval(e, o));
+    weights_state_rows(e->weights, o->streams * e->config.context);
+    TRY(weights_place(e->weights));
+    return model_load_weights(e->weights, e->model, e->file, folder);
+}
+
+int engine_open(struct engine *e, const char *folder, const struct engine_options *o)
+{
+    *e = (struct engine){ 0 };
+    int code = open_all(e, folder, o);
+    if (code) engine_close(e);
+    return code;
+}
+
+void engine_close(struct engine *e)
+{
+    session_free(&e->session);
+    batch_close(&e->batch);
+    weights_free(e->weights);
+    safetensors_close(e->file);
+    tokenizer_free(e->tokenizer);
+    *e = (struct engine){ 0 };
+}

@@ -1,0 +1,29 @@
+/* engine.h -- a model folder opened for use: configuration, tokenizer, weights in place, and the plans that were asked for. */
+#ifndef INFER_ENGINE_H
+#define INFER_ENGINE_H
+#include "infer/evaluate.h"
+#include "infer/session.h"
+
+struct engine_options {
+    enum dtype type;                     /* of activations; BF16 also keeps the matrices so */
+    int streams;                         /* a session of so many texts; 0: none */
+    int64_t rows;                        /* an evaluation plan of so many rows; 0: none */
+    int64_t context;                     /* at most so many positions; 0: all the model has */
+    const char *tokenizer;               /* NULL: the folder's own, if it has one; else a path or "gpt2" */
+};
+
+struct engine {
+    const struct model *model;
+    struct config config;
+    struct tokenizer *tokenizer;         /* NULL: the folder has none */
+    struct safetensors *file;
+    struct weights *weights;
+    struct session session;
+    struct plan *eval;
+    struct batch batch;                  /* of the evaluation plan's size */
+};
+
+int  engine_open(struct engine *e, const char *folder, const struct engine_options *o);
+void engine_close(struct engine *e);
+
+#endif

@@ -1,0 +1,13 @@
+/* hub.h -- where the files of a model named by word, not by path, are: "gpt2" to "gpt2-xl". */
+#ifndef MODEL_HUB_H
+#define MODEL_HUB_H
+#include <stdint.h>
+
+#include "base/file.h"
+
+/* A folder with config.json and model.safetensors: `name` itself if it is a folder; for a GPT-2 name Hugging Face's cache
+ * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub), nib's own cache, else a download into that; else E_IO and the
+ * command that would get it. */
+int hub_find(char folder[PATH_SIZE], const char *name, void (*progress)(void *context, uint64_t now, uint64_t all), void *context);
+
+#endif

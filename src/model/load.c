@@ -1,0 +1,149 @@
+/* load.c -- weights from a file or from nothing. */
+#include <fnmatch.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/rng.h"
+#include "file/safetensors.h"
+#include "model/model.h"
+
+enum { MAX_NAME = 256 };
+
+int model_open_weights(struct safetensors **file, const char *folder)
+{
+    char path[PATH_SIZE], other[PATH_SIZE];
+    TRY(path_join(path, folder, "model.safetensors"));
+    if (path_is_file(path)) return safetensors_open(file, path);
+    static const char *const others[] = { "model.safetensors.index.json", "pytorch_model.bin", "ckpt.pt" };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        TRY(path_join(other, folder, others[i]));
+        FAIL_IF(path_is_file(other), E_DATA, "%s: this kind of weights cannot be read; save the model as one model.safetensors", other);
+    }
+    FAIL(E_IO, "%s: no such file; a model folder has config.json and model.safetensors", path);
+}
+
+static const struct st_tensor *find(const struct model *m, const struct safetensors *file, const char *label, const char *name)
+{
+    char full[MAX_NAME];
+    snprintf(full, sizeof full, "%s%s", label, name);
+    const struct st_tensor *t = safetensors_find(file, full);
+    if (t) return t;
+    snprintf(full, sizeof full, "%s%s%s", label, m->prefix, name);
+    return safetensors_find(file, full);
+}
+
+void model_settle_head(const struct model *m, struct config *c, const struct safetensors *file)
+{
+    const struct st_tensor *head = find(m, file, "", "lm_head.weight"), *table = find(m, file, "", m->table);
+    if (!c->tied || !head || !table) return;
+    c->tied = head->type == table->type && head->size == table->size && !memcmp(head->data, table->data, head->size);
+}
+
+int model_offer_weights(struct weights *w, const struct model *m, const struct safetensors *file)
+{
+    size_t prefix = strlen(m->prefix);
+    for (int i = 0; i < safetensors_count(file); i++) {
+        const struct st_tensor *t = safetensors_at(file, i);
+        if ((t->type != F32 && t->type != BF16) || (uintptr_t)t->data % dtype_size(t->type)) continue;
+        TRY(weights_offer(w, strncmp(t->name, m->prefix, prefix) ? t->name : t->name + prefix, t->type, t->data));
+    }
+    return 0;
+}
+
+/* The shape of block i of p as files have it; matrices keep their layout. */
+static int shape(const struct param *p, int i, int64_t dim[2])
+{
+    dim[0] = p->layout == IN_OUT ? p->in : p->block[i].out;
+    dim[1] = p->layout == IN_OUT ? p->block[i].out : p->in;
+    return p->in == 1 ? 1 : 2;
+}
+
+static int check_shape(const struct model *m, const struct param *p, int i, const struct st_tensor *t, const char *what)
+{
+    int64_t dim[2];
+    int n = shape(p, i, dim);
+    int crops = m->positions && !strcmp(p->name, m->positions);
+    int fits = t->n_dims == n && (t->dim[0] == dim[0] || (crops && t->dim[0] > dim[0])) && (n == 1 || t->dim[1] == dim[1]);
+    FAIL_IF(!fits, E_DATA, "%s: %s is (%lld%s%lld), the model needs (%lld%s%lld)", what, t->name, (long long)t->dim[0], t->n_dims > 1 ? ", " : " x ",
+            (long long)(t->n_dims > 1 ? t->dim[1] : 1), (long long)dim[0], n > 1 ? ", " : " x ", (long long)(n > 1 ? dim[1] : 1));
+    return 0;
+}
+
+static int find_block(const struct model *m, const struct param *p, int i, const struct safetensors *file, const char *label, const char *what, const struct st_tensor **t)
+{
+    *t = find(m, file, label, p->block[i].name);
+    FAIL_IF(!*t, E_DATA, "%s: tensor %s%s is missing", what, label, p->block[i].name);
+    return check_shape(m, p, i, *t, what);
+}
+
+int model_load_weights(struct weights *w, const struct model *m, const struct safetensors *file, const char *what)
+{
+    const struct st_tensor *t;
+    for (struct param *p = w->param; p; p = p->next) {
+        if (strstr(p->name, ".lora_")) continue;
+        for (int i = 0; i < p->n_block; i++) {
+            TRY(find_block(m, p, i, file, "", what, &t));
+            if (p->use != MAPPED) TRY(weights_set(w, p, i, t->type, t->data));
+        }
+    }
+    w->backend->refresh(w);
+    return 0;
+}
+
+int model_load_range(const struct weights *w, const struct model *m, float *range, const char *label, const struct safetensors *file, const char *what)
+{
+    const struct st_tensor *t;
+    for (const struct param *p = w->param; p; p = p->next) {
+        size_t at = p->at;
+        for (int i = 0; i < p->n_block && p->use == TRAINED; i++) {
+            TRY(find_block(m, p, i, file, label, what, &t));
+            FAIL_IF(t->type != F32, E_DATA, "%s: %s is %s, not f32", what, t->name, dtype_name(t->type));
+            w->backend->copy(range + at, t->data, t->size);
+            at += t->size / sizeof(float);
+        }
+    }
+    return 0;
+}
+
+/* ---- from nothing ---- */
+
+static const struct init *rule_of(const struct model *m, const char *name)
+{
+    const struct init *r = m->init;
+    while (r->pattern && fnmatch(r->pattern, name, 0)) r++;
+    return r;
+}
+
+static int start(struct weights *w, struct param *p, int block, const struct init *r, float std, uint64_t key)
+{
+    size_t n = (size_t)(p->block[block].out * p->in);
+    float *x = malloc(n * sizeof *x);
+    FAIL_IF(!x, E_MEMORY, "no memory to initialise %s", p->block[block].name);
+    for (size_t i = 0; i < n; i++) x[i] = r->start == START_ONES ? 1 : r->start == START_ZEROS ? 0 : std * (float)rng_normal(key, i);
+    int code = weights_set(w, p, block, F32, x);
+    free(x);
+    return code;
+}
+
+int model_init_weights(struct weights *w, const struct model *m, const struct config *c, uint64_t seed)
+{
+    for (struct param *p = w->param; p; p = p->next)
+        for (int i = 0; i < p->n_block; i++) {
+            const struct init *r = rule_of(m, p->block[i].name);
+            float std = r->residual ? r->std / sqrtf(2 * (float)c->layers) : r->std;
+            TRY(start(w, p, i, r, std, rng_key(seed, rng_hash(p->block[i].name))));
+        }
+    w->backend->refresh(w);
+    return 0;
+}
+
+size_t model_parameters(const struct weights *w)
+{
+    size_t n = 0;
+    for (const struct param *p = w->param; p; p = p->next) n += param_size(p);
+    return n;
+}

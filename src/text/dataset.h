@@ -1,0 +1,46 @@
+/* dataset.h -- prepared text: a folder of token files, and the windows that training and evaluation see.
+ *
+ * train.bin and val.bin are nanoGPT's: a headerless stream of little-endian ids, u16, or u32 where the vocabulary needs it.
+ * dataset.json beside them says what they are; without it they are taken for nanoGPT's own (u16; vocabulary of meta.pkl,
+ * else GPT-2's).  tokenizer.json, if there, is how they were made. */
+#ifndef TEXT_DATASET_H
+#define TEXT_DATASET_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/file.h"
+
+enum split { SPLIT_TRAIN, SPLIT_VAL };
+
+struct tokens {
+    struct file_map map;
+    size_t n;                            /* ids */
+    uint64_t *start; size_t n_starts;    /* with by_document: where documents begin (the end token before each counts to it) */
+};
+
+struct dataset {
+    char folder[PATH_SIZE];
+    int width;                           /* bytes of an id: 2 or 4 */
+    int64_t vocab;                       /* ids are 0 .. vocab - 1; 0: unknown */
+    int64_t end;                         /* the end-of-text token, -1: none */
+    int by_document;                     /* windows start where documents start, and evaluation takes documents one by one */
+    int64_t longest;                     /* the longest document, end token included; 0: unknown */
+    double floor;                        /* nats a token that no model can beat on the validation text; 0: unknown */
+    struct tokens split[2];
+};
+
+/* A folder, or a name that stands for data/NAME.  Checks that files are whole and that ids fit the vocabulary. */
+int  dataset_open(struct dataset *d, const char *name);
+void dataset_close(struct dataset *d);
+int  dataset_write(const struct dataset *d, const char *fingerprint);    /* dataset.json; folder must be set */
+
+/* Where dataset_open looks: the folder itself, or data/NAME. */
+int  dataset_find(char folder[PATH_SIZE], const char *name);
+
+uint32_t dataset_id(const struct dataset *d, enum split s, size_t i);
+/* Window w of a random draw: the place of its first id, such that `length` + 1 ids follow.  Fails if the split is too short. */
+int  dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t key, uint64_t w, size_t *at);
+/* ids at .. at + n and the same shifted by one */
+void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n, int32_t *ids, int32_t *targets);
+
+#endif

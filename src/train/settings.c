@@ -1,0 +1,82 @@
+/* settings.c -- the table. */
+#include "train/settings.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#define FIELD(name) #name, .offset = offsetof(struct settings, name)
+#define INT(name, value, low, high, where, text) { FIELD(name), .kind = OPTION_INT, .initial = value, .least = low, .most = high, .group = where, .help = text }
+#define REAL(name, value, low, high, where, text) { FIELD(name), .kind = OPTION_REAL, .initial = value, .least = low, .most = high, .group = where, .help = text }
+#define BOOL(name, value, where, text) { FIELD(name), .kind = OPTION_BOOL, .initial = value, .group = where, .help = text }
+#define TEXT(name, value, among, where, text) { FIELD(name), .kind = OPTION_TEXT, .initial = value, .choices = among, .group = where, .help = text }
+
+enum { LARGE = 1 << 30 };
+
+const struct option settings_table[] = {
+    TEXT(out_dir, "out", NULL, "run", "the run folder, which is a Hugging Face model folder: weights, configuration, tokenizer, metrics.jsonl, checkpoints"),
+    TEXT(init_from, "scratch", NULL, "run", "scratch; resume: go on with the run in out_dir; else a model folder, or gpt2, gpt2-medium, gpt2-large, gpt2-xl"),
+    INT(eval_interval, "2000", 1, LARGE, "run", "evaluate every so many iterations, and save"),
+    INT(log_interval, "1", 1, LARGE, "run", "report every so many iterations"),
+    INT(eval_iters, "200", 1, LARGE, "run", "random batches of each split in an evaluation"),
+    INT(sample_interval, "0", 0, LARGE, "run", "write a sample every so many iterations; 0: never"),
+    BOOL(eval_only, "false", "run", "evaluate once and stop"),
+    BOOL(always_save_checkpoint, "true", "run", "save after every evaluation, not only when the validation loss has fallen"),
+
+    TEXT(dataset, "openwebtext", NULL, "data", "a folder that nib data (or nanoGPT) has prepared, its name under data/, or a text file"),
+    TEXT(tokenizer, "auto", NULL, "data", "for a dataset that is a text: char, gpt2, or a tokenizer file; auto: char"),
+    INT(gradient_accumulation_steps, "40", 1, 1 << 16, "data", "micro-batches of one iteration"),
+    INT(batch_size, "12", 1, 1 << 16, "data", "sequences of one micro-batch"),
+    INT(block_size, "1024", 1, 1 << 20, "data", "tokens of one sequence: the context"),
+
+    INT(n_layer, "12", 1, 1 << 12, "model", "layers"),
+    INT(n_head, "12", 1, 1 << 12, "model", "attention heads"),
+    INT(n_embd, "768", 1, 1 << 17, "model", "width"),
+    INT(vocab_size, "0", 0, 1 << 24, "model", "entries of the vocabulary; 0: as many as the data's tokenizer has, padded"),
+    INT(pad_vocab, "64", 1, 1 << 16, "model", "vocabularies over 1024 are padded to a multiple of this; padding is never sampled"),
+    REAL(dropout, "0.0", 0, 0.99, "model", "probability of dropout, everywhere"),
+    BOOL(bias, "false", "model", "biases in linear layers and norms"),
+    TEXT(gelu, "erf", "erf|tanh", "model", "the exact GELU, as nanoGPT has it, or GPT-2's approximation"),
+
+    REAL(learning_rate, "6e-4", 0, 1e3, "optimizer", "AdamW's, at its highest"),
+    INT(max_iters, "600000", 0, LARGE, "optimizer", "iterations in all"),
+    REAL(weight_decay, "0.1", 0, 1e3, "optimizer", "of matrices; vectors do not decay"),
+    REAL(beta1, "0.9", 0, 1, "optimizer", "AdamW's first moment"),
+    REAL(beta2, "0.95", 0, 1, "optimizer", "AdamW's second moment"),
+    REAL(grad_clip, "1.0", 0, 1e9, "optimizer", "largest global norm of the gradient; 0: no limit"),
+
+    BOOL(decay_lr, "true", "schedule", "false: learning_rate from first to last, without warmup"),
+    TEXT(schedule, "cosine", "cosine|linear|constant", "schedule", "how the learning rate falls to min_lr"),
+    INT(warmup_iters, "2000", 0, LARGE, "schedule", "iterations in which the learning rate rises"),
+    INT(lr_decay_iters, "600000", 0, LARGE, "schedule", "iteration at which min_lr is reached"),
+    REAL(min_lr, "6e-5", 0, 1e3, "schedule", "the lowest learning rate"),
+
+    TEXT(device, "auto", NULL, "machine", "auto or cpu; others are taken for cpu, with a notice"),
+    TEXT(dtype, "auto", "auto|float32|bfloat16|float16", "machine", "of activations; auto: what is fast here; float16 is taken for auto"),
+    INT(threads, "0", 0, 1024, "machine", "0: one a core"),
+    INT(recompute, "0", 0, 3, "machine", "compute again rather than keep: 1 activations, 2 norms too, 3 all but one tensor a layer; less memory, same bits"),
+    INT(seed, "1337", 0, 1LL << 53, "machine", "of initial weights, batches and dropout"),
+    REAL(minutes, "5", 0.01, 1e6, "machine", "nib train TEXT: choose a model that is good after so long"),
+
+    { FIELD(wandb_log), .kind = OPTION_BOOL, .initial = "false", .group = "nanoGPT's, without effect", .help = "see metrics.jsonl instead", .flags = OPTION_NO_EFFECT },
+    { FIELD(wandb_project), .kind = OPTION_TEXT, .initial = "owt", .group = "nanoGPT's, without effect", .help = "", .flags = OPTION_NO_EFFECT },
+    { FIELD(wandb_run_name), .kind = OPTION_TEXT, .initial = "gpt2", .group = "nanoGPT's, without effect", .help = "", .flags = OPTION_NO_EFFECT },
+    { FIELD(backend), .kind = OPTION_TEXT, .initial = "nccl", .group = "nanoGPT's, without effect", .help = "", .flags = OPTION_NO_EFFECT },
+    { FIELD(compile), .kind = OPTION_BOOL, .initial = "true", .group = "nanoGPT's, without effect", .help = "there is nothing to compile", .flags = OPTION_NO_EFFECT },
+};
+const int settings_count = sizeof settings_table / sizeof *settings_table;
+
+const char *settings_conflict(const struct settings *a, const struct settings *b)
+{
+    static const char *const fixed[] = { "dataset", "n_layer", "n_head", "n_embd", "bias", "gelu", "seed" };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        for (int k = 0; k < settings_count; k++) {
+            const struct option *o = &settings_table[k];
+            if (strcmp(o->name, fixed[i])) continue;
+            const char *x = (const char *)a + o->offset, *y = (const char *)b + o->offset;
+            int differ = o->kind == OPTION_INT ? *(const int64_t *)x != *(const int64_t *)y : o->kind == OPTION_BOOL ? *(const int *)x != *(const int *)y
+                                               : strcmp(*(const char *const *)x, *(const char *const *)y) != 0;
+            if (differ) return o->name;
+        }
+    return NULL;
+}

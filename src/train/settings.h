@@ -1,0 +1,42 @@
+/* settings.h -- everything that can be said about a training run: nanoGPT's options with its names and defaults, and ours. */
+#ifndef TRAIN_SETTINGS_H
+#define TRAIN_SETTINGS_H
+#include "base/options.h"
+
+struct settings {
+    /* run */
+    const char *out_dir, *init_from;
+    int64_t eval_interval, log_interval, eval_iters, sample_interval;
+    int eval_only, always_save_checkpoint;
+    /* data */
+    const char *dataset, *tokenizer;
+    int64_t gradient_accumulation_steps, batch_size, block_size;
+    /* model */
+    int64_t n_layer, n_head, n_embd, vocab_size, pad_vocab;
+    double dropout;
+    int bias;
+    const char *gelu;
+    /* optimizer */
+    double learning_rate, weight_decay, beta1, beta2, grad_clip;
+    int64_t max_iters;
+    /* schedule */
+    int decay_lr;
+    const char *schedule;
+    int64_t warmup_iters, lr_decay_iters;
+    double min_lr;
+    /* machine */
+    const char *device, *dtype;
+    int64_t threads, recompute, seed;
+    double minutes;
+    /* accepted, without effect */
+    int wandb_log, compile;
+    const char *wandb_project, *wandb_run_name, *backend;
+};
+
+extern const struct option settings_table[];
+extern const int settings_count;
+
+/* What must agree between a run and its resumption: NULL, or the name of the first option that differs. */
+const char *settings_conflict(const struct settings *a, const struct settings *b);
+
+#endif

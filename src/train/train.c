@@ -1,0 +1,342 @@
+/* train.c -- the run: a folder, a model, a loop. */
+#include "train/train.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "cpu/cpu.h"
+#include "file/safetensors.h"
+#include "infer/generate.h"
+#include "model/hub.h"
+#include "train/checkpoint.h"
+#include "train/machine.h"
+#include "train/metrics.h"
+#include "train/schedule.h"
+
+struct run {
+    struct options *options;
+    const struct settings *s;
+    void (*tell)(void *, const struct train_event *);
+    void *context;
+    const volatile sig_atomic_t *interrupted;
+
+    struct dataset data;
+    struct tokenizer *tokenizer;         /* NULL: the data brings none */
+    const struct model *model;
+    struct config config;
+    enum dtype type;
+    char from[PATH_SIZE];                /* the folder whose weights are taken; empty: none */
+    int resumes, lock;
+    int64_t saved;                       /* the iteration of the newest checkpoint, -1: none */
+    int published;                       /* out/model.safetensors exists */
+    struct safetensors *file;
+    struct trainer trainer;
+    struct metrics metrics;
+    struct text notices;
+};
+
+/* ---- telling ---- */
+
+static struct train_event event(const struct run *r, enum train_kind kind)
+{
+    return (struct train_event){ .kind = kind, .settings = r->s, .data = &r->data, .trainer = &r->trainer, .iteration = r->trainer.progress.iteration };
+}
+
+static void tell(const struct run *r, struct train_event e) { r->tell(r->context, &e); }
+
+static void tell_notices(struct run *r)
+{
+    for (char *line = r->notices.size ? r->notices.at : NULL, *end; line && *line; line = end) {
+        end = line + strcspn(line, "\n");
+        if (*end) *end++ = 0;
+        struct train_event e = event(r, TRAIN_NOTICE);
+        e.text = line;
+        tell(r, e);
+    }
+    text_clear(&r->notices);
+}
+
+/* ---- what is trained ---- */
+
+static int64_t padded_vocab(const struct settings *s, int64_t vocab)
+{
+    if (s->vocab_size) return s->vocab_size;
+    return vocab > 1024 ? (vocab + s->pad_vocab - 1) / s->pad_vocab * s->pad_vocab : vocab;
+}
+
+static void config_from_settings(struct run *r)
+{
+    const struct settings *s = r->s;
+    r->model = &model_gpt2;
+    r->config = (struct config){ .layers = s->n_layer, .heads = s->n_head, .width = s->n_embd, .vocab = padded_vocab(s, r->data.vocab), .context = s->block_size,
+                                 .tied = 1, .eps = 1e-5, .bias = s->bias, .gelu_tanh = !strcmp(s->gelu, "tanh") };
+    config_fill_in(&r->config);
+}
+
+static int config_from_folder(struct run *r, const char *folder)
+{
+    TRY(config_read(&r->model, &r->config, folder));
+    int64_t block = r->s->block_size;
+    FAIL_IF(block > r->config.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)r->config.context, folder);
+    if (!r->resumes) r->config.context = block;              /* cropped, as nanoGPT does */
+    return 0;
+}
+
+static int open_data(struct run *r)
+{
+    char path[PATH_SIZE];
+    TRY(dataset_open(&r->data, r->s->dataset));
+    TRY(path_join(path, r->data.folder, "tokenizer.json"));
+    if (path_is_file(path)) return tokenizer_open(&r->tokenizer, r->data.folder);
+    TRY(path_join(path, r->data.folder, "meta.pkl"));
+    return path_is_file(path) ? tokenizer_open(&r->tokenizer, r->data.folder) : 0;
+}
+
+static int choose_model(struct run *r)
+{
+    const char *from = r->s->init_from, *out = r->s->out_dir;
+    char isa[32] = "";
+    const char *dtype = NULL;
+    r->resumes = !strcmp(from, "resume");
+    if (r->resumes) {
+        TRY(config_from_folder(r, out));
+        TRY(checkpoint_find(r->from, out, &r->notices));
+        TRY(checkpoint_isa(r->from, isa));
+    } else if (!strcmp(from, "scratch")) {
+        config_from_settings(r);
+    } else {
+        TRY(hub_find(r->from, from, NULL, NULL));
+        TRY(config_from_folder(r, r->from));
+    }
+    r->config.dropout = r->s->dropout;
+    FAIL_IF(r->data.vocab > r->config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", r->data.folder, (long long)r->data.vocab - 1, (long long)r->config.vocab);
+    return machine_choose(r->s, isa, dtype, &r->type, &r->notices);
+}
+
+/* ---- the folder ---- */
+
+/* A run that is there already is nobody's to overwrite: it moves aside. */
+static int move_aside(struct run *r)
+{
+    char other[PATH_SIZE], path[PATH_SIZE];
+    const char *out = r->s->out_dir;
+    struct text ignored = { 0 };
+    TRY(path_join(path, out, "model.safetensors"));
+    int is_run = path_is_file(path) || (path_is_dir(out) && !checkpoint_find(path, out, &ignored));
+    text_free(&ignored);
+    if (!is_run) return 0;
+    for (int i = 1;; i++) {
+        FAIL_IF(snprintf(other, sizeof other, "%s.%d", out, i) >= (int)sizeof other, E_USAGE, "the name of out_dir is too long");
+        if (!path_is_dir(other) && !path_is_file(other)) break;
+    }
+    folder_unlock(r->lock);
+    r->lock = -1;
+    FAIL_IF(rename(out, other), E_IO, "%s: %s", out, strerror(errno));
+    text_format(&r->notices, "%s held a run, which is now in %s (--init_from=resume would have gone on with it)\n", out, other);
+    TRY(dir_make(out));
+    return folder_lock(&r->lock, out);
+}
+
+static int write_folder(struct run *r)
+{
+    char path[PATH_SIZE];
+    struct text conf = { 0 };
+    const char *out = r->s->out_dir;
+    int64_t end = r->tokenizer ? tokenizer_end(r->tokenizer) : r->data.end;
+    TRY(config_write(r->model, &r->config, end, out));
+    if (r->tokenizer) TRY(tokenizer_save(r->tokenizer, out));
+    json_t *generation = end >= 0 ? json_pack("{s:I, s:I}", "bos_token_id", (json_int_t)end, "eos_token_id", (json_int_t)end) : json_object();
+    TRY(path_join(path, out, "generation_config.json"));
+    int code = json_write(path, generation);
+    json_decref(generation);
+    if (code) return code;
+    options_to_text(r->options, &conf);
+    TRY(path_join(path, out, "run.conf"));
+    code = file_write(path, conf.at, conf.size);
+    text_free(&conf);
+    return code;
+}
+
+int train_recorded(struct options *o, const char *out)
+{
+    char path[PATH_SIZE];
+    TRY(path_join(path, out, "run.conf"));
+    FAIL_IF(!path_is_file(path), E_IO, "%s has no run to resume (no run.conf)", out);
+    return options_file(o, path);
+}
+
+static int open_folder(struct run *r)
+{
+    TRY(dir_make(r->s->out_dir));
+    TRY(folder_lock(&r->lock, r->s->out_dir));
+    if (!r->resumes && !r->s->eval_only) TRY(move_aside(r));
+    return r->s->eval_only ? 0 : write_folder(r);
+}
+
+/* ---- the model ---- */
+
+static int open_trainer(struct run *r)
+{
+    const struct settings *s = r->s;
+    struct trainer_options o = { .model = r->model, .config = r->config, .type = r->type, .batch = s->batch_size, .block = s->block_size,
+                                 .recompute = (int)s->recompute, .sample_streams = s->sample_interval && r->tokenizer ? 1 : 0 };
+    if (r->from[0] && !r->resumes) {
+        TRY(model_open_weights(&r->file, r->from));
+        model_settle_head(r->model, &o.config, r->file);
+        r->config.tied = o.config.tied;
+    }
+    TRY(trainer_open(&r->trainer, &o));
+    if (r->resumes) return checkpoint_read(r->from, &r->trainer);
+    if (r->file) return model_load_weights(r->trainer.weights, r->model, r->file, r->from);
+    return model_init_weights(r->trainer.weights, r->model, &r->config, (uint64_t)s->seed);
+}
+
+/* ---- the loop ---- */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int evaluate(struct run *r, int *improved)
+{
+    struct progress *p = &r->trainer.progress;
+    const struct settings *s = r->s;
+    struct evaluation e[2];
+    for (int split = 0; split < 2; split++) {
+        uint64_t key = rng_key(rng_key((uint64_t)s->seed, rng_hash(split == SPLIT_TRAIN ? "evaluate train" : "evaluate val")), (uint64_t)p->iteration);
+        TRY(evaluate_random(r->trainer.eval, &r->trainer.batch, &r->data, (enum split)split, s->block_size, s->eval_iters * s->batch_size, key, &e[split]));
+    }
+    p->evaluated = p->iteration;
+    *improved = p->iteration > 0 && e[SPLIT_VAL].loss < p->best_loss;
+    if (*improved) p->best_loss = e[SPLIT_VAL].loss, p->best_iteration = p->iteration;
+    struct train_event t = event(r, TRAIN_EVALUATED);
+    t.train_loss = e[SPLIT_TRAIN].loss;
+    t.val_loss = e[SPLIT_VAL].loss;
+    tell(r, t);
+    return s->eval_only ? 0 : metrics_evaluation(&r->metrics, p->iteration, t.train_loss, t.val_loss);
+}
+
+static int save(struct run *r)
+{
+    const struct progress *p = &r->trainer.progress;
+    const char *out = r->s->out_dir;
+    TRY(checkpoint_write(out, &r->trainer));
+    r->saved = p->iteration;
+    if (p->best_iteration == p->iteration || !r->published) TRY(checkpoint_publish(out, p->iteration));
+    r->published = 1;
+    TRY(checkpoint_prune(out, p->iteration, p->best_iteration));
+    tell(r, event(r, TRAIN_SAVED));
+    return 0;
+}
+
+static int collect(void *context, int stream, const char *text, size_t n, int done)
+{
+    (void)stream, (void)done;
+    text_bytes(context, text, n);
+    return 0;
+}
+
+static int sample(struct run *r)
+{
+    enum { LENGTH = 200 };
+    struct text text = { 0 };
+    struct stream st = { 0 }, *const streams[] = { &st };
+    int64_t end = tokenizer_end(r->tokenizer);
+    uint32_t first = end >= 0 ? (uint32_t)end : 0;
+    struct generation g = { .tokenizer = r->tokenizer, .sampling = { .temperature = 0.8, .top_k = 200, .top_p = 1, .repetition = 1, .seed = (uint64_t)r->s->seed },
+                            .max_new = LENGTH, .emit = collect, .context = &text };
+    int code = end >= 0 ? ids_add(&st.ids, &first, 1) : tokenizer_encode(r->tokenizer, "\n", 1, SPECIALS_AS_TEXT, &st.ids);
+    if (code) code = ids_add(&st.ids, &first, 1);            /* a vocabulary without a newline: any id will do */
+    if (!code) code = generate(&r->trainer.session, &g, streams, 1, (uint64_t)r->trainer.progress.iteration);
+    if (!code && text.size) {
+        struct train_event e = event(r, TRAIN_SAMPLE);
+        e.text = text.at;
+        tell(r, e);
+    }
+    ids_free(&st.ids);
+    text_free(&text);
+    return code;
+}
+
+static int step(struct run *r)
+{
+    const struct settings *s = r->s;
+    int64_t it = r->trainer.progress.iteration;
+    struct adam_options a = { schedule_lr(s, it), s->beta1, s->beta2, s->weight_decay, s->grad_clip };
+    struct step_result result;
+    double start = now();
+    TRY(trainer_step(&r->trainer, &r->data, s->gradient_accumulation_steps, (uint64_t)s->seed, &a, &result));
+    struct train_event e = event(r, TRAIN_STEP);
+    e.iteration = it;
+    e.step = &result;
+    e.lr = a.lr;
+    e.seconds = now() - start;
+    e.share = trainer_flops(&r->trainer) * (double)result.tokens / e.seconds / cpu_peak(F32);
+    if (result.skipped || it % s->log_interval == 0) {
+        TRY(metrics_step(&r->metrics, it, &result, e.lr, e.seconds, e.share));
+        tell(r, e);
+    }
+    if (s->sample_interval && r->tokenizer && (it + 1) % s->sample_interval == 0) TRY(sample(r));
+    return 0;
+}
+
+static int loop(struct run *r)
+{
+    const struct settings *s = r->s;
+    const struct progress *p = &r->trainer.progress;
+    for (;;) {
+        int improved = 0, last = p->iteration >= s->max_iters, due = p->iteration % s->eval_interval == 0 || last || s->eval_only;
+        if (due && p->evaluated != p->iteration) TRY(evaluate(r, &improved));
+        if (s->eval_only) return 0;
+        int stop = *r->interrupted != 0;
+        int wanted = (due && p->iteration > 0 && (improved || s->always_save_checkpoint)) || last || stop;
+        if (wanted && r->saved != p->iteration) TRY(save(r));
+        FAIL_IF(stop && !last, E_STOPPED, "stopped at iteration %lld of %lld; go on with: nib train --init_from=resume --out_dir=%s", (long long)p->iteration, (long long)s->max_iters, s->out_dir);
+        if (last) return 0;
+        TRY(step(r));
+    }
+}
+
+/* ---- the whole ---- */
+
+static int run_all(struct run *r)
+{
+    TRY(open_data(r));
+    TRY(choose_model(r));
+    TRY(config_check(r->model, &r->config));
+    TRY(open_folder(r));
+    TRY(open_trainer(r));
+    r->saved = r->resumes ? r->trainer.progress.iteration : -1;
+    r->published = r->resumes;
+    if (!r->s->eval_only) TRY(metrics_open(&r->metrics, r->s->out_dir, r->trainer.progress.iteration, r->trainer.progress.evaluated));
+    tell_notices(r);
+    tell(r, event(r, TRAIN_START));
+    TRY(loop(r));
+    tell(r, event(r, TRAIN_DONE));
+    return 0;
+}
+
+int train_run(struct options *o, void (*tell_)(void *context, const struct train_event *e), void *context, const volatile sig_atomic_t *interrupted)
+{
+    struct run r = { .options = o, .s = o->values, .tell = tell_, .context = context, .interrupted = interrupted, .lock = -1, .metrics = { .file = -1 } };
+    int code = run_all(&r);
+    tell_notices(&r);                                        /* also of a run that failed */
+    metrics_close(&r.metrics);
+    trainer_close(&r.trainer);
+    safetensors_close(r.file);
+    tokenizer_free(r.tokenizer);
+    dataset_close(&r.data);
+    if (r.lock >= 0) folder_unlock(r.lock);
+    text_free(&r.notices);
+    return code;
+}

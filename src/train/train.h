@@ -1,0 +1,39 @@
+/* train.h -- a whole run, from settings to a finished folder. */
+#ifndef TRAIN_TRAIN_H
+#define TRAIN_TRAIN_H
+#include <signal.h>
+
+#include "base/options.h"
+#include "train/settings.h"
+#include "train/trainer.h"
+
+enum train_kind {
+    TRAIN_NOTICE,                        /* text: something the user should know */
+    TRAIN_START,                         /* everything is in place; iterations follow */
+    TRAIN_STEP,                          /* step, every log_interval iterations */
+    TRAIN_EVALUATED,                     /* train_loss, val_loss */
+    TRAIN_SAVED,                         /* a checkpoint of progress.iteration was written */
+    TRAIN_SAMPLE,                        /* text: what the model writes now */
+    TRAIN_DONE,
+};
+
+struct train_event {
+    enum train_kind kind;
+    const struct settings *settings;
+    const struct dataset *data;
+    const struct trainer *trainer;
+    const char *text;
+    const struct step_result *step;
+    int64_t iteration;                   /* of the step or evaluation */
+    double lr, seconds, share;           /* of the step: seconds, and the share of the machine's peak */
+    double train_loss, val_loss;
+};
+
+/* o: a table of settings, its values set from the command line.  The caller is told what happens; the text of an event lives
+ * until tell returns.  A set `interrupted` ends the run after the iteration at hand, saved: E_STOPPED. */
+int train_run(struct options *o, void (*tell)(void *context, const struct train_event *e), void *context, const volatile sig_atomic_t *interrupted);
+
+/* The settings of the run in a folder (its run.conf), as far as the table knows them: for resuming. */
+int train_recorded(struct options *o, const char *out);
+
+#endif

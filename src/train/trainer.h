@@ -1,0 +1,62 @@
+/* trainer.h -- a model that learns: weights, the plans to train, evaluate and sample it, and one step at a time. */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+#include "infer/evaluate.h"
+#include "infer/session.h"
+
+struct trainer_options {
+    const struct model *model;
+    struct config config;
+    enum dtype type;                     /* of activations */
+    int64_t batch, block;                /* sequences of one micro-batch; ids of one sequence */
+    int recompute;
+    int sample_streams;                  /* 0: no session */
+};
+
+struct adam_options { double lr, beta1, beta2, weight_decay, clip; };
+
+/* What is saved besides weights and moments, so that a run goes on as if it had never stopped. */
+struct progress {
+    int64_t iteration;                   /* iterations done */
+    int64_t updates;                     /* of which changed the weights: AdamW's t */
+    int64_t skipped;                     /* of which did not, their loss or gradient not being finite */
+    int64_t tokens;
+    int64_t evaluated;                   /* the iteration of the last evaluation, -1: none */
+    int64_t best_iteration;              /* of the best evaluation, -1: none */
+    double best_loss;
+};
+
+struct memory_table { size_t parameters, gradients, moments, activations, states, all, available; };      /* bytes; available 0: unknown */
+
+struct trainer {
+    struct trainer_options o;
+    struct memory_table memory;
+    struct weights *weights;
+    struct plan *train, *eval;
+    struct session session;
+    struct batch batch;
+    struct progress progress;
+};
+
+/* Weights are placed, not yet filled.  What does not fit into memory is refused before anything is allocated. */
+int  trainer_open(struct trainer *t, const struct trainer_options *o);
+void trainer_close(struct trainer *t);
+
+struct step_result {
+    double loss, norm;                   /* mean over the targets of all micro-batches; of the whole gradient, before clipping */
+    int64_t tokens;
+    int skipped;
+    const char *where;                   /* skipped: "loss", or the first parameter whose gradient is not finite */
+};
+
+/* One iteration: `accumulate` micro-batches drawn from the training split, one AdamW update, unless loss or gradient is not
+ * finite: then nothing changes.  The draw depends on seed and iteration alone. */
+int trainer_step(struct trainer *t, const struct dataset *d, int64_t accumulate, uint64_t seed, const struct adam_options *a, struct step_result *r);
+
+/* The same for sequences that the caller gives: fill() puts micro-batch i of `accumulate` into the batch. */
+int trainer_step_on(struct trainer *t, int64_t accumulate, int (*fill)(void *context, int64_t micro, struct batch *b), void *context,
+                    uint64_t seed, const struct adam_options *a, struct step_result *r);
+
+double trainer_flops(const struct trainer *t);               /* of one token, forward and backward, as nanoGPT counts (PaLM, appendix B) */
+
+#endif
