@@ -285,7 +285,7 @@ static void binding(void **state)
     assert_ok(plan_bind(p, "text.pos", pos, 2));
     assert_ok(plan_run(p, &s));
     assert_ok(plan_bind(p, "wanted.wanted", wanted, 2));
-    assert_fails(plan_run(p, &s), E_DATA, "row 2 is not in 0 .. 1");
+    assert_fails(plan_run(p, &s), E_DATA, "id 2 in row 1 is not in 0 .. 1");
     assert_ok(plan_bind(p, "wanted.wanted", wanted, 1));
     static const struct { struct seq q; const char *why; } bad[] = {
         { { .row = 1, .rows = 2 }, "not live" },

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "cpu/cpu.h"
 #include "model/hub.h"
-#include "train/settings.h"
+#include "train/train.h"
 
 struct info_options { struct settings s; int plan; const char *phase; };
 
@@ -34,11 +34,7 @@ static int config_of(const struct info_options *o, int argc, char **argv, const 
         screen_clear();
         return config_read(m, c, folder);
     }
-    const struct settings *s = &o->s;
-    *m = &model_gpt2;
-    *c = (struct config){ .layers = s->n_layer, .heads = s->n_head, .width = s->n_embd, .vocab = s->vocab_size ? s->vocab_size : 50304, .context = s->block_size, .tied = 1,
-                          .eps = 1e-5, .dropout = s->dropout, .bias = s->bias, .gelu_tanh = !strcmp(s->gelu, "tanh") };
-    config_fill_in(c);
+    train_config(&o->s, 0, m, c);
     return config_check(*m, c);
 }
 

@@ -173,7 +173,8 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
     }
 }
 
-/* ---- forward: a query or two, as in decoding ---- */
+/* ---- forward: a query or two, as in decoding ----
+ * Never outside of INFER: it sums in another order, and training has the same bits whether or not it recomputes. */
 
 static void forward_query(const struct step *s, const struct head *a, int64_t q, float *scratch)
 {
@@ -271,7 +272,7 @@ static void forward(const struct step *s, int phase, int task, void *scratch)
     }
     struct head a = head_of(s, i, task % heads);
     int64_t q = task / heads * QUERIES, n = at_most(QUERIES, a.seq.rows - q);
-    if (n > FEW || s->aux.p || a.h.drop.p > 0) forward_block(s, &a, q, n, scratch);
+    if (n > FEW || graph_phase(s->node->g) != INFER || a.h.drop.p > 0) forward_block(s, &a, q, n, scratch);
     else for (int64_t r = 0; r < n; r++) forward_query(s, &a, q + r, scratch);
 }
 

@@ -65,12 +65,19 @@ static int cores(void)
     return n > 0 ? n : 1;
 }
 
+const struct cpu_table *cpu_build(int i)
+{
+    for (int k = 0; k <= i; k++)
+        if (k == BUILDS || !builds[k].runs_here()) return NULL;
+    return builds[i].table;
+}
+
 static const struct cpu_table *choose(const char *isa)
 {
-    const struct cpu_table *best = NULL;
-    for (int i = 0; i < BUILDS && builds[i].runs_here(); i++) {
-        if (isa && !strcmp(isa, builds[i].table->name)) return builds[i].table;
-        if (!builds[i].by_name) best = builds[i].table;
+    const struct cpu_table *best = NULL, *t;
+    for (int i = 0; (t = cpu_build(i)); i++) {
+        if (isa && !strcmp(isa, t->name)) return t;
+        if (!builds[i].by_name) best = t;
     }
     return isa ? NULL : best;
 }
@@ -81,8 +88,8 @@ int cpu_init(const char *isa, int threads)
     const struct cpu_table *t = choose(wish && *wish ? wish : NULL);
     if (!t) {
         char names[128] = "";
-        for (int i = 0; i < BUILDS && builds[i].runs_here(); i++)
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", builds[i].table->name);
+        for (int i = 0; (t = cpu_build(i)); i++)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", t->name);
         FAIL(E_USAGE, "NIB_CPU=%s does not run here; what does: %s", wish, names);
     }
     cpu.table = t;
@@ -135,6 +142,20 @@ double cpu_peak(enum dtype type)
         sum += best;
     }
     return cpu.peak[type] = sum;
+}
+
+double cpu_bf16_gain(const char **isa)
+{
+    const struct cpu_table *dots = NULL;
+    double least = 0;
+    for (int i = 0; i < BUILDS && builds[i].runs_here(); i++)
+        if (builds[i].table->peak_bf16(0) > 0) dots = builds[i].table;
+    for (int i = 0; i < 3 && dots; i++) {
+        double gain = dots->peak_bf16(0.004) / dots->peak(0.004);
+        least = i == 0 || gain < least ? gain : least;
+    }
+    *isa = dots ? dots->name : NULL;
+    return least;
 }
 
 /* ---- running steps ---- */
@@ -273,7 +294,6 @@ static void *cpu_alloc(size_t bytes)
 
 static void cpu_copy(void *to, const void *from, size_t bytes) { if (bytes) memmove(to, from, bytes); }
 static void cpu_zero(void *p, size_t bytes) { if (bytes) memset(p, 0, bytes); }
-static void cpu_sync(void) { }
 
 /* ---- the optimizer ---- */
 
@@ -300,5 +320,5 @@ static void cpu_refresh(struct weights *w) { for_blocks(w, NULL); }
 
 const struct backend cpu_backend = {
     .name = "cpu", .alloc = cpu_alloc, .free = free, .copy = cpu_copy, .zero = cpu_zero,
-    .pick = cpu_pick, .run = cpu_run, .update = cpu_update, .refresh = cpu_refresh, .sync = cpu_sync,
+    .pick = cpu_pick, .run = cpu_run, .update = cpu_update, .refresh = cpu_refresh,
 };

@@ -36,16 +36,19 @@ struct cpu_table {
     void (*narrow)(struct weights *, const struct param *p, size_t begin, size_t end);           /* the bf16 form alone */
     double (*peak)(double seconds);                              /* multiply-adds on registers: FLOP/s of one thread */
     double (*peak_bf16)(double seconds);                         /* the same in bf16 products; 0 if the build has none */
+    const struct vec_probe *vec;                                 /* vec.h over arrays, for tests: see vec_probe.h */
 };
 
 extern const struct backend cpu_backend;
 
 int  cpu_init(const char *isa, int threads);                     /* NULL: the best that runs here, or NIB_CPU; 0: one per core */
+const struct cpu_table *cpu_build(int i);                        /* the builds that run here, scalar first; NULL at the end */
 const char *cpu_isa(void);
 const char *cpu_model(void);                                     /* "Intel(R) Xeon(R) Processor" */
 int  cpu_threads(void);
 void cpu_shuffle_tasks(uint64_t seed);                           /* tests: tasks of a phase in a random order; 0: as they come */
-double cpu_peak(enum dtype type);                                /* FLOP/s of all threads, measured once */
+double cpu_peak(enum dtype type);                                /* FLOP/s of all threads, measured once; BF16: of bf16 products, 0 if this build has none */
+double cpu_bf16_gain(const char **isa);                          /* how much faster bf16 products are than f32, at least, of three probes; the build that has them; 0: none */
 
 #define CPU_NAME2(name, isa) name##_##isa
 #define CPU_NAME1(name, isa) CPU_NAME2(name, isa)

@@ -174,6 +174,7 @@ void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n
     int dot = HAS_DOT && g->a.type == BF16 && g->b.type == BF16;
     int64_t step = dot ? 2 * K_BLOCK : K_BLOCK;
     float *right = scratch, *left = right + K_BLOCK * N_BLOCK;
+    for (int64_t r = 0; r < m && !g->k && !add; r++) memset(c + r * ld, 0, (size_t)n * sizeof *c);       /* a sum over no rows */
     for (int64_t jb = 0; jb < n; jb += N_BLOCK)
         for (int64_t k = 0; k < g->k; k += step) {
             int64_t kn = at_most(step, g->k - k), cols = at_most(N_BLOCK, n - jb);
@@ -199,7 +200,7 @@ enum { GRID_ROWS = 36 * TILE_ROWS, GRID_TASKS = 16 };
 
 struct grid NAME(gemm_grid)(int64_t m, int64_t n)
 {
-    struct grid g = { at_most(GRID_ROWS, m), at_most(N_BLOCK, n), 0, 0 };
+    struct grid g = { at_most(GRID_ROWS, at_least(m, 1)), at_most(N_BLOCK, n), 0, 0 };      /* m may be 0: nothing is live */
     while (ceil_div(m, g.rows) * ceil_div(n, g.cols) < GRID_TASKS && (g.rows > 4 * TILE_ROWS || g.cols > 2 * TILE_COLS)) {
         if (g.cols > 2 * TILE_COLS && g.cols >= g.rows / 2) g.cols = ceil_div(ceil_div(g.cols, 2), TILE_COLS) * TILE_COLS;
         else if (g.rows > 4 * TILE_ROWS) g.rows = ceil_div(ceil_div(g.rows, 2), TILE_ROWS) * TILE_ROWS;

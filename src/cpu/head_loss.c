@@ -152,7 +152,8 @@ static void db_strip(const struct step *s, struct chunk c, int task)
 
 /* ---- the kernel ---- */
 
-static int phases(const struct step *s) { return per_chunk(s) * (int)ceil_div(step_rows(s, s->node), chunk_rows(s)); }
+/* Without rows there is one empty chunk, which writes the zeros of dW and db. */
+static int phases(const struct step *s) { return per_chunk(s) * (int)ceil_div(at_least(step_rows(s, s->node), 1), chunk_rows(s)); }
 
 static int tasks(const struct step *s, int phase)
 {

@@ -9,6 +9,7 @@ void NAME(adamw)(struct weights *, const struct param *, const struct adamw *, s
 void NAME(narrow_range)(struct weights *, const struct param *, size_t begin, size_t end);
 double NAME(peak)(double seconds);
 double NAME(peak_bf16)(double seconds);
+extern const struct vec_probe NAME(vec_probe);
 
 extern const struct cpu_table NAME(cpu_table);
 #define STRING2(x) #x
@@ -22,4 +23,5 @@ const struct cpu_table NAME(cpu_table) = {
     },
     .copy = &NAME(cpu_copy), .clear = &NAME(cpu_clear), .ready = &NAME(cpu_ready),
     .adamw = NAME(adamw), .narrow = NAME(narrow_range), .peak = NAME(peak), .peak_bf16 = NAME(peak_bf16),
+    .vec = &NAME(vec_probe),
 };

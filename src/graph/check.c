@@ -14,13 +14,18 @@
 
 struct cells { double *at; int64_t n; };
 
+struct book {                            /* of one node */
+    struct cells value, grad;            /* the textbook's */
+    double state, state_after;           /* of a state: now; of a node that used one: what it left */
+    double param_grad;                   /* of a parameter: what the plan has summed up */
+    int readied;                         /* times that it was declared ready */
+};
+
 struct proof {
     const struct plan *p;
     int64_t unit;                        /* columns of one cell */
-    struct cells *value, *grad;          /* of each node: the textbook's */
-    double *state, *state_after;         /* of each state now; of each node that used one: the state after it */
+    struct book *book;
     struct cells *memory;                /* what lies in each buffer */
-    double *param_grad;                  /* of each parameter: what the plan has summed up */
     int at, micro;                       /* the step at hand */
     struct arena arena;
     const char *why;
@@ -70,14 +75,15 @@ static int64_t find_unit(const graph *g)
     return unit ? unit : INT64_MAX;
 }
 
-static struct cells book(const struct proof *f, const struct cells *all, const tensor *t) { return part(f, all[t->base->id], t->from, t->cols); }
+static struct cells value(const struct proof *f, const tensor *t) { return part(f, f->book[t->base->id].value, t->from, t->cols); }
+static struct cells grad(const struct proof *f, const tensor *t) { return part(f, f->book[t->base->id].grad, t->from, t->cols); }
 
 /* ---- the textbook ---- */
 
 static double gather(const struct proof *f, const tensor *x)         /* X_k */
 {
-    if (x->kind == K_STATE) return f->state[x->id];
-    struct cells v = book(f, f->value, x);
+    if (x->kind == K_STATE) return f->book[x->id].state;
+    struct cells v = value(f, x);
     double sum = 0;
     for (int64_t c = 0; c < v.n; c++) sum += cell_weight(c, v.n) * v.at[c];
     return sum;
@@ -88,21 +94,21 @@ static const tensor *use_state(struct proof *f, const tensor *t)
 {
     const tensor *s = t->op == OP_store ? t->in[3] : t->op == OP_attention ? t->in[4] : NULL;
     const tensor *k = t->in[t->op == OP_store ? 0 : 2], *v = t->in[t->op == OP_store ? 1 : 3];
-    if (s && k) f->state[s->id] = 0.5 * f->state[s->id] + gather(f, k) + 0.7 * gather(f, v);
+    if (s && k) f->book[s->id].state = 0.5 * f->book[s->id].state + gather(f, k) + 0.7 * gather(f, v);
     return s;
 }
 
 static void textbook_forward(struct proof *f, const tensor *t)
 {
-    struct cells y = f->value[t->id];
+    struct cells y = f->book[t->id].value;
     const tensor *s = use_state(f, t);
-    if (s) f->state_after[t->id] = f->state[s->id];
+    if (s) f->book[t->id].state_after = f->book[s->id].state;
     double sum = 0;
     for (int k = 0; k < t->n_in; k++)
         if (t->in[k]) sum += coef(t, k) * gather(f, t->in[k]);
     for (int64_t c = 0; c < y.n; c++) {
         y.at[c] = row_weight(c) * sum;
-        if (traits(t) & PASS) y.at[c] = book(f, f->value, t->in[0]).at[c] + book(f, f->value, t->in[1]).at[c];
+        if (traits(t) & PASS) y.at[c] = value(f, t->in[0]).at[c] + value(f, t->in[1]).at[c];
     }
 }
 
@@ -110,8 +116,8 @@ static void textbook_forward(struct proof *f, const tensor *t)
 static double slope(const struct proof *f, const tensor *t, int k, int64_t from, int64_t cols)
 {
     if (traits(t) & SEEDS) return coef(t, k);
-    struct cells dy = part(f, f->grad[t->id], from, cols);
-    int64_t first = dy.at - f->grad[t->id].at;
+    struct cells dy = part(f, f->book[t->id].grad, from, cols);
+    int64_t first = dy.at - f->book[t->id].grad.at;
     double total = 0;
     for (int64_t c = 0; c < dy.n; c++) total += row_weight(first + c) * dy.at[c];
     return coef(t, k) * total;
@@ -121,9 +127,9 @@ static void textbook_backward(struct proof *f, const tensor *t)
 {
     for (int k = 0; k < t->n_in; k++) {
         if (!t->in[k] || op_info[t->op].grad[k] == NONE) continue;
-        struct cells d = book(f, f->grad, t->in[k]);
+        struct cells d = grad(f, t->in[k]);
         for (int64_t c = 0; c < d.n; c++)
-            d.at[c] += traits(t) & PASS ? f->grad[t->id].at[c] : slope(f, t, k, 0, t->cols) * cell_weight(c, d.n);
+            d.at[c] += traits(t) & PASS ? f->book[t->id].grad.at[c] : slope(f, t, k, 0, t->cols) * cell_weight(c, d.n);
     }
 }
 
@@ -146,16 +152,16 @@ static void trample(struct proof *f, const struct operand *o)
     }
 }
 
-/* Operand o, which stands for t, holds what the textbook says. */
-static void holds(struct proof *f, const char *what, const struct operand *o, const tensor *t, const struct cells *all)
+/* Operand o, which stands for t, holds its columns of the textbook's whole row. */
+static void holds(struct proof *f, const char *what, const struct operand *o, const tensor *t, struct cells whole)
 {
     if (f->p->value[o->value].where != IN_ARENA) return;
-    struct cells now = place(f, o), want = part(f, all[t->base->id], o->from, o->cols);
+    struct cells now = place(f, o), want = part(f, whole, o->from, o->cols);
     for (int64_t c = 0; c < now.n; c++)
         if (!equal(now.at[c], want.at[c])) fail(f, what, t, now.at[c], want.at[c]);
 }
 
-static double aux_of(const struct proof *f, const tensor *t) { return 5 + f->value[t->id].at[0]; }
+static double aux_of(const struct proof *f, const tensor *t) { return 5 + f->book[t->id].value.at[0]; }
 
 static void aux_holds(struct proof *f, const struct step *s)
 {
@@ -171,10 +177,10 @@ static void check_reads(struct proof *f, const struct step *s, unsigned spent)
 {
     const tensor *t = s->node;
     for (int k = 0; k < t->n_in; k++)
-        if (s->in[k].value >= 0 && !(spent & 1u << k)) holds(f, "reads", &s->in[k], t->in[k], f->value);
-    if (s->dir == 'B' && s->y.value >= 0) holds(f, "rereads", &s->y, t, f->value);
+        if (s->in[k].value >= 0 && !(spent & 1u << k)) holds(f, "reads", &s->in[k], t->in[k], value(f, t->in[k]->base));
+    if (s->dir == 'B' && s->y.value >= 0) holds(f, "rereads", &s->y, t, value(f, t));
     if (s->dir == 'B' && s->aux.value >= 0) aux_holds(f, s);
-    if (s->dy.value >= 0 && !(spent & Y)) holds(f, "reads the gradient of", &s->dy, t, f->grad);
+    if (s->dy.value >= 0 && !(spent & Y)) holds(f, "reads the gradient of", &s->dy, t, grad(f, t));
 }
 
 static void check_given(struct proof *f, const struct step *s)
@@ -194,14 +200,14 @@ static void write_value(struct proof *f, const struct step *s)
 {
     const tensor *t = s->node;
     const tensor *state = use_state(f, t);
-    if (state && !equal(f->state[state->id], f->state_after[t->id])) fail(f, "the state of", t, f->state[state->id], f->state_after[t->id]);
+    if (state && !equal(f->book[state->id].state, f->book[t->id].state_after)) fail(f, "the state of", t, f->book[state->id].state, f->book[t->id].state_after);
     if (s->aux.value >= 0) {
         trample(f, &s->aux);
         place(f, &s->aux).at[0] = aux_of(f, t);
     }
     if (s->y.value < 0) return;
     trample(f, &s->y);
-    struct cells y = place(f, &s->y), want = part(f, f->value[t->id], s->y.from, s->y.cols);
+    struct cells y = place(f, &s->y), want = part(f, f->book[t->id].value, s->y.from, s->y.cols);
     for (int64_t c = 0; c < y.n; c++) y.at[c] = want.at[c];
 }
 
@@ -211,7 +217,7 @@ static void write_gradient(struct proof *f, const struct step *s, int k)
     const struct operand *from = s->dir == 'F' ? &s->y : &s->dy;
     double by = slope(f, t, k, from->from, from->cols);
     if (f->p->value[s->d[k].value].where == IN_GRAD) {
-        double *sum = &f->param_grad[t->in[k]->id];
+        double *sum = &f->book[t->in[k]->id].param_grad;
         int add = s->beta[k] == ADD || (s->beta[k] == ADD_IF_MICRO && f->micro);
         *sum = (add ? *sum : 0) + by;
         return;
@@ -226,7 +232,7 @@ static void write_gradient(struct proof *f, const struct step *s, int k)
 static void copy_or_clear(struct proof *f, const struct step *s)
 {
     const tensor *from_of = s->dir == 'C' ? f->p->value[s->dy.value].of : s->node;
-    if (from_of->base != s->node->base) holds(f, "copies the gradient of", &s->dy, from_of, f->grad);
+    if (from_of->base != s->node->base) holds(f, "copies the gradient of", &s->dy, from_of, grad(f, from_of->base));
     struct cells to = place(f, &s->d[0]), from = s->dir == 'C' ? place(f, &s->dy) : to;
     trample(f, &s->d[0]);
     for (int64_t c = 0; c < to.n; c++) to.at[c] = s->dir == 'Z' ? 0 : (s->beta[0] == WRITE ? 0 : to.at[c]) + from.at[c];
@@ -238,7 +244,7 @@ static void still_there(struct proof *f, const struct step *s)
         for (int64_t c = 0; s->d[k].value >= 0 && f->p->value[s->d[k].value].where == IN_ARENA && c < place(f, &s->d[k]).n; c++)
             if (isnan(place(f, &s->d[k]).at[c])) fail(f, "overwritten at once: a gradient of", s->node->in[k], NAN, 0);
     if (s->dir == 'B') return;
-    if (s->y.value >= 0) holds(f, "overwritten at once:", &s->y, s->node, f->value);
+    if (s->y.value >= 0) holds(f, "overwritten at once:", &s->y, s->node, value(f, s->node));
     if (s->aux.value >= 0) aux_holds(f, s);
 }
 
@@ -262,10 +268,15 @@ static void compute(struct proof *f, const struct step *first)
 
 static void run_step(struct proof *f, const struct step *s)
 {
-    if (s->dir == 'G' && !equal(f->param_grad[s->node->id], (f->micro + 1) * f->grad[s->node->id].at[0]))
-        fail(f, "declared ready: the gradient of", s->node, f->param_grad[s->node->id], (f->micro + 1) * f->grad[s->node->id].at[0]);
-    if (s->dir == 'C' || s->dir == 'Z') copy_or_clear(f, s);
-    if (s->dir == 'F' || s->dir == 'A' || s->dir == 'B') compute(f, s);
+    struct book *b = &f->book[s->node->id];
+    if (s->dir == 'G') {
+        b->readied++;
+        if (!equal(b->param_grad, (f->micro + 1) * b->grad.at[0])) fail(f, "declared ready: the gradient of", s->node, b->param_grad, (f->micro + 1) * b->grad.at[0]);
+    } else if (s->dir == 'C' || s->dir == 'Z') {
+        copy_or_clear(f, s);
+    } else {
+        compute(f, s);
+    }
 }
 
 /* ---- the whole ---- */
@@ -273,19 +284,12 @@ static void run_step(struct proof *f, const struct step *s)
 static int take_memory(struct proof *f)
 {
     const graph *g = f->p->g;
-    size_t n = (size_t)g->n + 1;
-    f->value = arena_take(&f->arena, n * sizeof *f->value);
-    f->grad = arena_take(&f->arena, n * sizeof *f->grad);
-    f->state = arena_take(&f->arena, n * sizeof *f->state);
-    f->state_after = arena_take(&f->arena, n * sizeof *f->state_after);
-    f->param_grad = arena_take(&f->arena, n * sizeof *f->param_grad);
+    f->book = arena_take(&f->arena, ((size_t)g->n + 1) * sizeof *f->book);
     f->memory = arena_take(&f->arena, ((size_t)f->p->n_buffer + 1) * sizeof *f->memory);
     if (f->arena.failed) return 0;
     for (int i = 0; i < g->n; i++) {
         int64_t cols = g->node[i]->kind == K_OP ? g->node[i]->cols : 1;
-        f->value[i] = new_cells(f, cols, leaf(g->node[i]));
-        f->grad[i] = new_cells(f, cols, 0);
-        f->param_grad[i] = NAN;
+        f->book[i] = (struct book){ .value = new_cells(f, cols, leaf(g->node[i])), .grad = new_cells(f, cols, 0), .param_grad = NAN };
     }
     for (int i = 0; i < f->p->n_value; i++) {
         const struct value *v = &f->p->value[i];
@@ -304,40 +308,36 @@ static void read_textbook(struct proof *f)
         if (g->node[i]->kind == K_OP) textbook_backward(f, g->node[i]);
 }
 
-static void check_results(struct proof *f, const int *readied)
+static void check_results(struct proof *f)
 {
     const struct plan *p = f->p;
     for (int i = 0; i < p->n_output; i++)
         if (p->output[i] >= 0) {
             const tensor *t = p->value[p->output[i]].of;
-            holds(f, "the output", &(struct operand){ .value = p->output[i], .cols = t->cols }, t, f->value);
+            holds(f, "the output", &(struct operand){ .value = p->output[i], .cols = t->cols }, t, value(f, t));
         }
     for (int i = 0; i < p->g->n; i++) {
         const tensor *t = p->g->node[i];
+        const struct book *b = &f->book[i];
         if (t->kind != K_PARAM) continue;
-        double want = t->param->use == TRAINED ? 2 * f->grad[i].at[0] : 0, got = isnan(f->param_grad[i]) ? 0 : f->param_grad[i];
+        double want = t->param->use == TRAINED ? 2 * b->grad.at[0] : 0, got = isnan(b->param_grad) ? 0 : b->param_grad;
         if (!equal(got, want)) fail(f, "after two micro-steps, the gradient of", t, got, want);
-        if (readied[i] != 2 * !isnan(f->param_grad[i])) fail(f, "times that the gradient was declared ready, of", t, readied[i], 2);
+        if (b->readied != 2 * !isnan(b->param_grad)) fail(f, "times that the gradient was declared ready, of", t, b->readied, 2);
     }
 }
 
 const char *plan_prove(const struct plan *p)
 {
-    struct proof f = { .p = p, .unit = find_unit(p->g) };
-    int *readied = arena_take(&f.arena, ((size_t)p->g->n + 1) * sizeof *readied);
-    if (!readied || !take_memory(&f)) {
-        arena_free(&f.arena);
-        return "no memory for the proof";
-    }
-    read_textbook(&f);
-    for (f.micro = 0; f.micro < 2; f.micro++) {
-        memset(f.state, 0, (size_t)p->g->n * sizeof *f.state);
-        for (f.at = 0; f.at < p->n_step; f.at++) {
-            run_step(&f, p->step[f.at]);
-            if (p->step[f.at]->dir == 'G') readied[p->step[f.at]->node->id]++;
+    struct proof f = { .p = p, .unit = find_unit(p->g), .why = "no memory for the proof" };
+    if (take_memory(&f)) {
+        f.why = NULL;
+        read_textbook(&f);
+        for (f.micro = 0; f.micro < 2; f.micro++) {
+            for (int i = 0; i < p->g->n; i++) f.book[i].state = 0;
+            for (f.at = 0; f.at < p->n_step; f.at++) run_step(&f, p->step[f.at]);
         }
+        check_results(&f);
     }
-    check_results(&f, readied);
     arena_free(&f.arena);
     return f.why;
 }

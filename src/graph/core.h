@@ -15,7 +15,7 @@ struct op_info {
 };
 extern const struct op_info op_info[OP_COUNT];
 
-/* The ids that input i of t may hold: 0 .. limit - 1 (rows: more with the live rows of the first input); 0: any. */
+/* The ids that input i of t may hold, as far as the graph tells: 0 .. limit - 1; 0: any. */
 int64_t op_id_limit(const tensor *t, int i);
 
 static inline int traits(const tensor *t) { return t->kind == K_OP ? op_info[t->op].traits : 0; }
@@ -40,8 +40,8 @@ struct graph {
 void    graph_free(graph *g);
 tensor *graph_add(graph *g, enum kind kind, const char *name);           /* a new node, or NULL and the sticky error */
 void    graph_fail(graph *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
-struct param *weights_param(struct weights *w, const char *name, enum use use, enum layout layout, int64_t in, int n, const struct block *out);
-struct state *weights_state(struct weights *w, const char *name, int64_t cols, enum dtype type);
+int weights_param(struct param **p, struct weights *w, const char *name, enum use use, enum layout layout, int64_t in, int n, const struct block *out);
+int weights_state(struct state **s, struct weights *w, const char *name, int64_t cols, enum dtype type);
 
 /* ---- the plan ---- */
 
@@ -64,9 +64,8 @@ struct input {
     const tensor *t;
     void *p;                             /* the plan's own copy, at capacity */
     int64_t limit;                       /* ids lie in 0 .. limit - 1; 0: any */
-    int ignore, may_ignore;              /* this id passes too */
-    const struct rows *limit_rows;       /* limit counts from the live rows of this space */
-    int bound;
+    const tensor *picks, *ignores;       /* the rows node that counts its limit from live rows; the loss that lets one id more pass */
+    int used, bound;                     /* bound: rows + 1 */
     struct input *next;
 };
 

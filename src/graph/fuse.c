@@ -55,15 +55,10 @@ static int read_elsewhere(const struct plan *p, int value, const struct step *fi
     return 0;
 }
 
-static struct step *last_of(struct step *s)
-{
-    while (s->then) s = s->then;
-    return s;
-}
-
 static int fuse_pair(struct plan *p, int at)
 {
-    struct step *first = p->step[at], *end = last_of(first), *then = p->step[at + 1];
+    struct step *first = p->step[at], *end = first, *then = p->step[at + 1];
+    while (end->then) end = end->then;
     if (first->dir != 'F' || then->dir != 'F' || then->then || first->block >= 0 || !known(first->node->op, then->node->op)) return 0;
     int flow = flows(end, then);
     if (flow < 0 || !safe(p, first, then, flow)) return 0;

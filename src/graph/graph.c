@@ -100,6 +100,14 @@ tensor *graph_add(graph *g, enum kind kind, const char *name)
 
 /* ---- leaves ---- */
 
+enum { NAME_SIZE = 256 };
+
+static const char *scoped(const graph *g, const char *name, char full[NAME_SIZE])
+{
+    snprintf(full, NAME_SIZE, "%s%s", g->scope, name);
+    return full;
+}
+
 /* A leaf is made once; asking again by the same name gives the same node. */
 static tensor *find(graph *g, enum kind kind, const char *name)
 {
@@ -146,10 +154,9 @@ tensor *t_seqs(struct rows *q, const char *over)
 
 static tensor *param_leaf(graph *g, const char *name, enum use use, enum layout layout, int64_t in, int n, const struct block *b)
 {
-    char full[256];
-    snprintf(full, sizeof full, "%s%s", g->scope, name);
-    struct param *p = weights_param(g->weights, full, use, layout, in, n, b);
-    if (!p) {
+    char full[NAME_SIZE];
+    struct param *p;
+    if (weights_param(&p, g->weights, scoped(g, name, full), use, layout, in, n, b)) {
         graph_fail(g, "%s", error_text());
         return NULL;
     }
@@ -174,20 +181,18 @@ tensor *t_vector(graph *g, const char *name, int n, const struct block *out)
 
 tensor *t_adapter(graph *g, const char *name, int64_t in, int64_t out)
 {
-    char full[256];
-    snprintf(full, sizeof full, "%s%s", g->scope, name);
-    return param_leaf(g, name, TRAINED, OUT_IN, in, 1, &(struct block){ full, out });
+    char full[NAME_SIZE];
+    return param_leaf(g, name, TRAINED, OUT_IN, in, 1, &(struct block){ scoped(g, name, full), out });
 }
 
 tensor *t_state(graph *g, const char *name, int64_t cols)
 {
     if (g->phase != INFER) return NULL;
-    char full[256];
-    snprintf(full, sizeof full, "%s%s", g->scope, name);
-    tensor *t = find(g, K_STATE, full);
+    char full[NAME_SIZE];
+    tensor *t = find(g, K_STATE, scoped(g, name, full));
     if (t) return t;
-    struct state *s = weights_state(g->weights, full, cols, g->type);
-    if (!s) {
+    struct state *s;
+    if (weights_state(&s, g->weights, full, cols, g->type)) {
         graph_fail(g, "%s", error_text());
         return NULL;
     }

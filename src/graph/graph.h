@@ -87,7 +87,6 @@ struct backend {
     int   (*run)(struct step *const *, int n);
     void  (*update)(struct weights *, const struct adamw *);         /* one optimizer step over all trained parameters, forms refreshed */
     void  (*refresh)(struct weights *);                              /* forms after the masters were loaded */
-    void  (*sync)(void);
 };
 
 extern const struct backend null_backend;            /* runs everything without kernels: for tests and `nib info` */
@@ -141,16 +140,13 @@ struct weights {
 
 int  weights_new(struct weights **w, const struct backend *b, enum use use);
 void weights_free(struct weights *w);                                /* its graphs and plans too */
-int  weights_lora(struct weights *w, const struct lora *l);          /* before graphs are opened; names are kept by reference */
+void weights_lora(struct weights *w, const struct lora *l);          /* before graphs are opened; names are kept by reference */
 /* A tensor that lies in a file: parameters made after this call whose blocks are all offered run where the blocks lie. */
 int  weights_offer(struct weights *w, const char *block, enum dtype type, const void *p);
 void weights_state_rows(struct weights *w, int64_t rows);
 void weights_measure(struct weights *w);                             /* sets the sizes that weights_place will allocate */
 int  weights_place(struct weights *w);                               /* allocates everything and resolves every plan */
 struct param *weights_find(const struct weights *w, const char *name);        /* by name of parameter; NULL if absent */
-/* Fills block i of p from contiguous host data (in the parameter's layout), or reads it back as F32.  Not for MAPPED. */
-int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data);
-void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data);
 double weights_norm(const struct weights *w);                        /* global 2-norm of the gradient after the last micro-step */
 size_t param_size(const struct param *p);                            /* elements */
 
@@ -179,11 +175,10 @@ int  plan_bind(struct plan *p, const char *input, const void *data, int64_t rows
 int  plan_wants(const struct plan *p, const char *input);            /* does the plan read this input? */
 int  plan_run(struct plan *p, const struct run_scalars *s);
 const void *plan_result(const struct plan *p, int output);           /* on the host; valid until the next run of any plan */
-int  plan_states_copy(struct weights *w, int64_t to, int64_t from, int64_t rows);   /* rows of every state */
 
 struct text;
 void plan_print(const struct plan *p, struct text *out);             /* the plan as a program */
-struct plan_memory { size_t arena, values, steps, buffers, bound; };
+struct plan_memory { size_t arena, steps, buffers, bound; };
 struct plan_memory plan_memory(const struct plan *p);                /* bytes; bound: the most that is ever live at once */
 
 #endif

@@ -94,7 +94,6 @@ int64_t op_id_limit(const tensor *t, int i)
 {
     if (t->kind != K_OP) return 0;
     if (t->op == OP_embed && i == 0) return t->in[1]->out;
-    if (t->op == OP_rows && i == 1) return t->in[2] && t->in[2]->kind == K_PARAM ? t->in[2]->out : 0;
     if (t->op == OP_head_loss && i == 2) return t->in[1]->out;
     return 0;
 }

@@ -162,7 +162,7 @@ void plan_place(struct plan *p)
 
 struct plan_memory plan_memory(const struct plan *p)
 {
-    struct plan_memory m = { .arena = p->arena, .values = (size_t)p->n_value, .steps = (size_t)p->n_step };
+    struct plan_memory m = { .arena = p->arena, .steps = (size_t)p->n_step };
     for (int i = 0; i < p->n_step; i++) {
         size_t now = 0;
         for (int k = 0; k < p->n_buffer; k++)

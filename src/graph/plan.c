@@ -27,7 +27,7 @@ struct mark {
     int64_t cut[MAX_CUTS];
 };
 
-struct emitter { struct plan *p; struct mark *m; int level; };
+struct emitter { struct plan *p; struct mark *m; int level, losses; };
 
 static struct mark *mark(const struct emitter *e, const tensor *t) { return &e->m[t->base->id]; }
 static int has_grad(const tensor *t, int i) { return t->in[i] && op_info[t->op].grad[i] != NONE; }
@@ -198,6 +198,7 @@ static void forward(struct emitter *e, const tensor *t, char dir)
         if (m->aux >= 0) s.aux = (struct operand){ .cols = t->aux, .type = F32, .value = m->aux };
         for (int k = 0; k < t->n_in && traits(t) & SEEDS; k++)
             if (has_grad(t, k) && mark(e, t->in[k])->wants) target(e, &s, k);
+        if (traits(t) & SEEDS) s.loss = e->losses++;
         if (n_pieces(t) > 1) narrow(e, &s, b);
         append(e, s);
     }

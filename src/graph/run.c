@@ -8,35 +8,30 @@
 
 /* ---- make ---- */
 
-/* The inputs that some step reads, and what may stand in them. */
-static int collect_inputs(struct plan *p)
+static void note_use(struct input *i, const tensor *node, int k)
 {
-    for (int i = 0; i < p->g->n; i++) {
-        const tensor *t = p->g->node[i];
-        if (t->kind != K_INPUT) continue;
-        int used = 0;
-        struct input in = { .t = t };
+    int64_t limit = op_id_limit(node, k);
+    i->used = 1;
+    if (limit && (!i->limit || limit < i->limit)) i->limit = limit;
+    if (node->op == OP_rows) i->picks = node;
+    if (node->op == OP_head_loss) i->ignores = node;
+}
+
+/* The inputs that some step reads, and what may stand in them. */
+static void collect_inputs(struct plan *p)
+{
+    for (int n = 0; n < p->g->n; n++) {
+        struct input *i = p->g->node[n]->kind == K_INPUT ? arena_take(&p->memory, sizeof *i) : NULL;
+        if (!i) continue;                                    /* no memory: the arena remembers */
+        i->t = p->g->node[n];
         for (int j = 0; j < p->n_step; j++)
             for (const struct step *s = p->step[j]; s; s = s->then)
-                for (int k = 0; k < s->node->n_in; k++) {
-                    if (s->node->in[k] != t) continue;
-                    used = 1;
-                    int64_t limit = op_id_limit(s->node, k);
-                    if (limit && (!in.limit || limit < in.limit)) in.limit = limit;
-                    if (s->node->op == OP_rows) in.limit_rows = s->node->in[0]->rows;
-                    if (s->node->op == OP_head_loss && k == 2) {
-                        in.may_ignore = 1;
-                        memcpy(&in.ignore, s->node->attr, sizeof in.ignore);
-                    }
-                }
-        if (!used) continue;
-        struct input *copy = arena_take(&p->memory, sizeof *copy);
-        FAIL_IF(!copy, E_MEMORY, "no memory for a plan");
-        *copy = in;
-        copy->next = p->input;
-        p->input = copy;
+                for (int k = 0; k < s->node->n_in; k++)
+                    if (s->node->in[k] == i->t) note_use(i, s->node, k);
+        if (!i->used) continue;
+        i->next = p->input;
+        p->input = i;
     }
-    return 0;
 }
 
 /* A trained matrix is read in the form that the kernel asks for. */
@@ -65,13 +60,6 @@ int plan_pick(struct plan *p)
     return 0;
 }
 
-static void number_losses(struct plan *p)
-{
-    int n = 0;
-    for (int i = 0; i < p->n_step; i++)
-        if (traits(p->step[i]->node) & SEEDS && p->step[i]->dir == 'F') p->step[i]->loss = n++;
-}
-
 static int make(struct plan *p, tensor *const *outputs, int n)
 {
     const graph *g = p->g;
@@ -86,10 +74,9 @@ static int make(struct plan *p, tensor *const *outputs, int n)
     plan_overlay(p);
     if (p->options.fuse) plan_fuse(p);
     TRY(plan_pick(p));
-    number_losses(p);
     plan_lives(p);
     plan_place(p);
-    TRY(collect_inputs(p));
+    collect_inputs(p);
     FAIL_IF(p->memory.failed, E_MEMORY, "no memory for a plan");
     return 0;
 }
@@ -173,6 +160,7 @@ int plan_resolve(struct plan *p)
 /* ---- inputs ---- */
 
 static int is_seqs(const tensor *t) { return t->type == I32 && t->cols == sizeof(struct seq) / sizeof(int32_t); }
+static int64_t live(const struct plan *p, const tensor *t) { return t ? t->rows ? p->scalars.rows[t->rows->id] : t->out : 0; }
 
 static struct input *find_input(const struct plan *p, const char *name)
 {
@@ -183,6 +171,16 @@ static struct input *find_input(const struct plan *p, const char *name)
 
 int plan_wants(const struct plan *p, const char *input) { return find_input(p, input) != NULL; }
 
+static int check_ids(const struct input *i, const int32_t *ids, int64_t rows, int64_t limit)
+{
+    int32_t ignore = 0;
+    if (i->ignores) memcpy(&ignore, i->ignores->attr, sizeof ignore);
+    for (int64_t r = 0; r < rows; r++)
+        FAIL_IF((ids[r] < 0 || ids[r] >= limit) && !(i->ignores && ids[r] == ignore), E_DATA, "input %s: id %d in row %lld is not in 0 .. %lld", i->t->name,
+                ids[r], (long long)r, (long long)limit - 1);
+    return 0;
+}
+
 int plan_bind(struct plan *p, const char *input, const void *data, int64_t rows)
 {
     struct input *i = find_input(p, input);
@@ -190,54 +188,39 @@ int plan_bind(struct plan *p, const char *input, const void *data, int64_t rows)
     const struct rows *space = i->t->rows;
     int64_t capacity = is_seqs(i->t) ? space->seqs : space->capacity;
     FAIL_IF(rows < 0 || rows > capacity, E_MODEL, "input %s: %lld rows, planned for %lld", input, (long long)rows, (long long)capacity);
-    const int32_t *ids = data;
-    for (int64_t r = 0; i->limit && r < rows; r++)
-        FAIL_IF((ids[r] < 0 || ids[r] >= i->limit) && !(i->may_ignore && ids[r] == i->ignore), E_DATA,
-                "input %s: id %d in row %lld is not in 0 .. %lld", input, ids[r], (long long)r, (long long)i->limit - 1);
+    if (i->limit) TRY(check_ids(i, data, rows, i->limit));
     p->backend->copy(i->p, data, (size_t)(rows * i->t->cols) * dtype_size(i->t->type));
-    if (is_seqs(i->t)) p->scalars.seqs[space->id] = rows;
-    else p->scalars.rows[space->id] = rows;
+    *(is_seqs(i->t) ? &p->scalars.seqs[space->id] : &p->scalars.rows[space->id]) = rows;
     i->bound = (int)(rows + 1);
     return 0;
 }
 
-static int check_picks(const struct plan *p, const struct input *i)
+/* What is wrong with what one sequence reads and writes at node t, the sequence before it having ended at key `key`: NULL, nothing. */
+static const char *wrong_at(const struct plan *p, const tensor *t, const struct seq *q, int64_t key)
 {
-    const int32_t *pick = i->p;
-    int64_t limit = p->scalars.rows[i->limit_rows->id] + i->limit;
-    for (int64_t r = 0; r + 1 < i->bound; r++)
-        FAIL_IF(pick[r] < 0 || pick[r] >= limit, E_DATA, "input %s: row %d is not in 0 .. %lld", i->t->name, pick[r], (long long)limit - 1);
-    return 0;
-}
-
-/* What one sequence reads and writes where node t uses it. */
-static int check_seq(const struct plan *p, const tensor *t, const struct seq *q)
-{
-    const tensor *state = t->op == OP_store ? t->in[3] : t->in[4], *k = t->op == OP_store ? t->in[0] : t->in[2];
+    int store = t->op == OP_store;
+    const tensor *state = t->in[store ? 3 : 4], *k = t->in[store ? 0 : 2];
     int64_t rows = p->g->weights->state_rows;
-    FAIL_IF(state && k && (int64_t)q->base + q->past + q->rows > rows, E_DATA, "it writes past the %lld rows of %s", (long long)rows, state->name);
-    int64_t limit = state ? rows - q->base : p->scalars.rows[k->rows->id];
-    FAIL_IF(t->op == OP_attention && (int64_t)q->key + q->keys > limit, E_DATA, "it reads past the %lld keys of %s", (long long)limit, t->name);
-    return 0;
+    if (state && k && (int64_t)q->base + q->past + q->rows > rows) return "it writes past the state's rows";
+    if (store) return NULL;
+    if ((int64_t)q->key + q->keys > (state ? rows - q->base : live(p, k))) return "it reads past the keys there are";
+    return p->g->phase == TRAIN && q->key < key ? "its keys are another's too: their gradient would be lost" : NULL;
 }
 
 /* Sequences stay inside the live rows of queries and keys and inside the state, so kernels need not look. */
 static int check_seqs(const struct plan *p, const struct input *i)
 {
     const struct seq *q = i->p;
-    int64_t n = p->scalars.rows[i->t->rows->id], last = 0;
-    for (int k = 0; k + 1 < i->bound; k++, q++) {
-        int code = 0;
-        if (q->row < last || q->rows < 0 || (int64_t)q->row + q->rows > n) code = error_set(E_DATA, __FILE__, __LINE__, "its rows overlap another's or are not live");
-        else if (q->past < 0 || q->base < 0 || q->key < 0 || q->keys < 0) code = error_set(E_DATA, __FILE__, __LINE__, "a number is negative");
-        for (int j = 0; j < p->n_step && !code; j++) {
+    int64_t row = 0, key = 0;
+    for (int k = 0; k + 1 < i->bound; row = q->row + q->rows, key = q->key + q->keys, k++, q++) {
+        const char *why = NULL;
+        if (q->row < row || q->rows < 0 || (int64_t)q->row + q->rows > live(p, i->t)) why = "its rows overlap another's or are not live";
+        else if (q->past < 0 || q->base < 0 || q->key < 0 || q->keys < 0) why = "a number is negative";
+        for (int j = 0; j < p->n_step && !why; j++) {
             const tensor *t = p->step[j]->node, *seqs = t->op == OP_attention ? t->in[1] : t->op == OP_store ? t->in[2] : NULL;
-            if (p->step[j]->dir == 'F' && seqs == i->t) code = check_seq(p, t, q);
+            if (p->step[j]->dir == 'F' && seqs == i->t) why = wrong_at(p, t, q, key);
         }
-        if (code)
-            return error_prefix(code, "input %s: sequence %d (row %d, rows %d, past %d, base %d, key %d, keys %d)", i->t->name, k,
-                                q->row, q->rows, q->past, q->base, q->key, q->keys);
-        last = q->row + q->rows;
+        FAIL_IF(why, E_DATA, "input %s: sequence %d (row %d, rows %d, past %d, base %d, key %d, keys %d): %s", i->t->name, k, q->row, q->rows, q->past, q->base, q->key, q->keys, why);
     }
     return 0;
 }
@@ -246,9 +229,9 @@ static int check_inputs(struct plan *p)
 {
     for (const struct input *i = p->input; i; i = i->next) {
         FAIL_IF(!i->bound, E_MODEL, "input %s was not given", i->t->name);
-        int64_t live = is_seqs(i->t) ? p->scalars.seqs[i->t->rows->id] : p->scalars.rows[i->t->rows->id];
-        FAIL_IF(i->bound != live + 1, E_MODEL, "input %s has %d rows, others of %s have %lld", i->t->name, i->bound - 1, i->t->rows->name, (long long)live);
-        if (i->limit_rows) TRY(check_picks(p, i));
+        int64_t now = is_seqs(i->t) ? p->scalars.seqs[i->t->rows->id] : live(p, i->t);
+        FAIL_IF(i->bound != now + 1, E_MODEL, "input %s has %d rows, others of %s have %lld", i->t->name, i->bound - 1, i->t->rows->name, (long long)now);
+        if (i->picks) TRY(check_ids(i, i->p, now, live(p, i->picks->in[0]) + live(p, i->picks->in[2])));
         if (is_seqs(i->t)) TRY(check_seqs(p, i));
     }
     return 0;
@@ -259,9 +242,9 @@ static int check_inputs(struct plan *p)
 enum { CANARY_BYTE = 0xA5 };
 
 /* Guarded: everything that is not alive is NaN, and what lies behind a buffer is watched. */
-static void fill(struct plan *p, int b, int byte)
+static void poison(struct plan *p, int b)
 {
-    memset(p->g->weights->arena + p->buffer[b].at, byte, p->buffer[b].size);
+    memset(p->g->weights->arena + p->buffer[b].at, 0xff, p->buffer[b].size);         /* all bits set: a NaN in f32 and in bf16 */
     memset(p->g->weights->arena + p->buffer[b].at + p->buffer[b].size, CANARY_BYTE, CANARY);
 }
 
@@ -275,15 +258,15 @@ static int canary_alive(const struct plan *p, int b)
 
 static int run_guarded(struct plan *p)
 {
-    memset(p->g->weights->arena, 0xff, p->arena);            /* all bits set: a NaN in f32 and in bf16 */
+    memset(p->g->weights->arena, 0xff, p->arena);
     for (int i = 0; i < p->n_step; i++) {
         for (int b = 0; b < p->n_buffer; b++)
-            if (p->buffer[b].first == i) fill(p, b, 0xff);
+            if (p->buffer[b].first == i) poison(p, b);
         TRY(p->backend->run(&p->step[i], 1));
         for (int b = 0; b < p->n_buffer; b++) {
             if (p->buffer[b].first < 0 || i < p->buffer[b].first || i > p->buffer[b].last) continue;
             FAIL_IF(!canary_alive(p, b), E_FAILED, "step %d, %s: wrote past the end of a buffer", i, p->step[i]->node->name);
-            if (p->buffer[b].last == i) fill(p, b, 0xff);
+            if (p->buffer[b].last == i) poison(p, b);
         }
     }
     return 0;
@@ -308,16 +291,6 @@ const void *plan_result(const struct plan *p, int output)
     return p->g->weights->arena + p->buffer[v->buffer].at + (size_t)v->from * dtype_size(v->of->type);
 }
 
-int plan_states_copy(struct weights *w, int64_t to, int64_t from, int64_t rows)
-{
-    FAIL_IF(rows < 0 || to < 0 || from < 0 || to + rows > w->state_rows || from + rows > w->state_rows, E_MODEL, "states have %lld rows", (long long)w->state_rows);
-    for (const struct state *s = w->state; s; s = s->next) {
-        size_t row = (size_t)s->cols * dtype_size(s->type);
-        w->backend->copy(w->states + s->at + (size_t)to * row, w->states + s->at + (size_t)from * row, (size_t)rows * row);
-    }
-    return 0;
-}
-
 /* ---- the null backend: everything but arithmetic ---- */
 
 static const struct kernel null_kernel = { .name = "null", .form = F32 };
@@ -328,9 +301,8 @@ static void null_zero(void *p, size_t bytes) { memset(p, 0, bytes); }
 static int null_run(struct step *const *s, int n) { (void)s; (void)n; return 0; }
 static void null_update(struct weights *w, const struct adamw *a) { (void)w; (void)a; }
 static void null_refresh(struct weights *w) { (void)w; }
-static void null_sync(void) { }
 
 const struct backend null_backend = {
     .name = "null", .alloc = null_alloc, .free = free, .copy = null_copy, .zero = null_zero,
-    .pick = null_pick, .run = null_run, .update = null_update, .refresh = null_refresh, .sync = null_sync,
+    .pick = null_pick, .run = null_run, .update = null_update, .refresh = null_refresh,
 };

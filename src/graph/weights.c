@@ -32,12 +32,7 @@ int weights_new(struct weights **out, const struct backend *b, enum use use)
     return 0;
 }
 
-int weights_lora(struct weights *w, const struct lora *l)
-{
-    w->lora = *l;
-    return 0;
-}
-
+void weights_lora(struct weights *w, const struct lora *l) { w->lora = *l; }
 void weights_state_rows(struct weights *w, int64_t rows) { w->state_rows = rows; }
 
 int weights_offer(struct weights *w, const char *block, enum dtype type, const void *p)
@@ -93,27 +88,21 @@ static int map_blocks(struct weights *w, struct param *p)
     return 1;
 }
 
-struct param *weights_param(struct weights *w, const char *name, enum use use, enum layout layout, int64_t in, int n, const struct block *b)
+int weights_param(struct param **out_p, struct weights *w, const char *name, enum use use, enum layout layout, int64_t in, int n, const struct block *b)
 {
-    struct param *p = weights_find(w, name);
-    if (p && same_shape(p, layout, in, n, b)) return p;
+    struct param *p = *out_p = weights_find(w, name);
     int64_t out = 0;
+    if (p && same_shape(p, layout, in, n, b)) return 0;
     for (int i = 0; i < n; i++) out += b[i].out;
-    const char *why = p ? "asked for in two shapes" : w->placed ? "new after the weights were placed" : n > 1 && layout == IN_OUT ? "an (in, out) matrix has one block" : NULL;
-    if (!why && (in <= 0 || out <= 0)) why = "has no elements";
-    if (why) {
-        error_set(E_MODEL, __FILE__, __LINE__, "parameter %s (%lld, %lld): %s", name, (long long)out, (long long)in, why);
-        return NULL;
-    }
-    p = arena_take(&w->names, sizeof *p);
+    const char *why = p ? "asked for in two shapes" : w->placed ? "new after the weights were placed" : in <= 0 || out <= 0 ? "has no elements"
+                        : n > 1 && layout == IN_OUT ? "an (in, out) matrix has one block" : NULL;
+    FAIL_IF(why, E_MODEL, "parameter %s (%lld, %lld): %s", name, (long long)out, (long long)in, why);
+    *out_p = p = arena_take(&w->names, sizeof *p);
     struct block *blocks = arena_take(&w->names, (size_t)n * sizeof *blocks);
-    if (!p || !blocks) {
-        error_set(E_MEMORY, __FILE__, __LINE__, "no memory for parameter %s", name);
-        return NULL;
-    }
+    FAIL_IF(!p || !blocks, E_MEMORY, "no memory for parameter %s", name);
     for (int i = 0; i < n; i++) blocks[i] = (struct block){ arena_copy(&w->names, b[i].name), b[i].out };
     *p = (struct param){ .name = arena_copy(&w->names, name), .layout = layout, .out = out, .in = in, .n_block = n, .block = blocks,
-                         .together = 1, .use = use, .type = F32, .index = w->n_param, .lr_scale = 1, .decay = in > 1 };
+                         .together = 1, .use = use, .type = F32, .index = w->n_param++, .lr_scale = 1, .decay = in > 1 };
     if (use == MAPPED) {
         if (in > 1 && map_blocks(w, p)) p->type = p->block_type[0];
         else p->use = FROZEN, p->together = 1;               /* vectors are f32 in memory whatever the file says */
@@ -121,25 +110,21 @@ struct param *weights_param(struct weights *w, const char *name, enum use use, e
     if (p->use == FROZEN && in > 1) p->type = w->frozen_type;
     *w->last_param = p;
     w->last_param = &p->next;
-    w->n_param++;
-    return p;
+    return 0;
 }
 
-struct state *weights_state(struct weights *w, const char *name, int64_t cols, enum dtype type)
+int weights_state(struct state **out, struct weights *w, const char *name, int64_t cols, enum dtype type)
 {
-    for (struct state *s = w->state; s; s = s->next)
-        if (!strcmp(s->name, name)) {
-            if (s->cols == cols && s->type == type) return s;
-            error_set(E_MODEL, __FILE__, __LINE__, "state %s: asked for in two shapes", name);
-            return NULL;
-        }
-    struct state *s = w->placed ? NULL : arena_take(&w->names, sizeof *s);
-    if (!s) {
-        error_set(E_MODEL, __FILE__, __LINE__, "state %s: %s", name, w->placed ? "new after the weights were placed" : "no memory");
-        return NULL;
-    }
-    *s = (struct state){ .name = arena_copy(&w->names, name), .cols = cols, .type = type, .next = w->state };
-    return w->state = s;
+    struct state *s = w->state;
+    while (s && strcmp(s->name, name)) s = s->next;
+    FAIL_IF(s && (s->cols != cols || s->type != type), E_MODEL, "state %s: asked for in two shapes", name);
+    FAIL_IF(!s && w->placed, E_MODEL, "state %s: new after the weights were placed", name);
+    *out = s ? s : arena_take(&w->names, sizeof **out);
+    FAIL_IF(!*out, E_MEMORY, "no memory for state %s", name);
+    if (s) return 0;
+    **out = (struct state){ .name = arena_copy(&w->names, name), .cols = cols, .type = type, .next = w->state };
+    w->state = *out;
+    return 0;
 }
 
 /* ---- memory ---- */
@@ -170,15 +155,6 @@ void weights_measure(struct weights *w)
         if (p->arena > w->arena_bytes) w->arena_bytes = p->arena;    /* graphs that never run at once share one arena */
 }
 
-static int get(const struct weights *w, void *to, size_t bytes)      /* to: the address of a pointer */
-{
-    if (!bytes) return 0;
-    void *p = w->backend->alloc(bytes);
-    FAIL_IF(!p, E_MEMORY, "no memory for %.1f MiB of weights and activations", (double)bytes / 1048576);
-    memcpy(to, &p, sizeof p);
-    return 0;
-}
-
 int weights_place(struct weights *w)
 {
     assert(!w->placed);
@@ -186,22 +162,17 @@ int weights_place(struct weights *w)
     weights_measure(w);
     int training = 0;
     for (const struct plan *p = w->plan; p; p = p->next) training |= p->g->phase == TRAIN;
-    size_t n = w->n_trained * sizeof(float);
-    TRY(get(w, &w->master, n));
-    if (training) {
-        TRY(get(w, &w->grad, n));
-        TRY(get(w, &w->moment1, n));
-        TRY(get(w, &w->moment2, n));
-        TRY(get(w, &w->squares, (size_t)w->n_param * sizeof(double)));
-        w->backend->zero(w->grad, n);
-        w->backend->zero(w->moment1, n);
-        w->backend->zero(w->moment2, n);
+    size_t n = w->n_trained * sizeof(float), m = training ? n : 0, squares = training ? (size_t)w->n_param * sizeof(double) : 0;
+    const struct { void *to; size_t bytes; } ranges[] = {    /* to: the address of a pointer */
+        { &w->master, n }, { &w->grad, m }, { &w->moment1, m }, { &w->moment2, m }, { &w->squares, squares }, { &w->form, w->n_form * sizeof *w->form },
+        { &w->frozen, w->frozen_bytes }, { &w->states, w->state_bytes }, { &w->arena, w->arena_bytes },
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        void *p = ranges[i].bytes ? w->backend->alloc(ranges[i].bytes) : NULL;
+        FAIL_IF(ranges[i].bytes && !p, E_MEMORY, "no memory for %.1f MiB of weights and activations", (double)ranges[i].bytes / 1048576);
+        if (p && ranges[i].to != &w->arena) w->backend->zero(p, ranges[i].bytes);
+        memcpy(ranges[i].to, &p, sizeof p);
     }
-    TRY(get(w, &w->form, w->n_form * sizeof(uint16_t)));
-    TRY(get(w, &w->frozen, w->frozen_bytes));
-    TRY(get(w, &w->states, w->state_bytes));
-    TRY(get(w, &w->arena, w->arena_bytes));
-    if (w->master) w->backend->zero(w->master, n);
     w->placed = 1;
     for (struct plan *p = w->plan; p; p = p->next) TRY(plan_resolve(p));
     return 0;
@@ -225,64 +196,6 @@ void weights_free(struct weights *w)
         if (all[i]) w->backend->free(all[i]);
     arena_free(&w->names);
     free(w);
-}
-
-/* ---- values ---- */
-
-static size_t block_start(const struct param *p, int block)          /* elements before block i (OUT_IN; IN_OUT has one block) */
-{
-    int64_t rows = 0;
-    for (int i = 0; i < block; i++) rows += p->block[i].out;
-    return (size_t)(rows * p->in);
-}
-
-static float element(enum dtype type, const void *data, size_t i)
-{
-    uint16_t half;
-    float f;
-    double d;
-    switch (type) {
-    case F32:
-        memcpy(&f, (const char *)data + i * sizeof f, sizeof f);
-        return f;
-    case F64:
-        memcpy(&d, (const char *)data + i * sizeof d, sizeof d);
-        return (float)d;
-    case BF16:
-    case F16:
-        memcpy(&half, (const char *)data + i * sizeof half, sizeof half);
-        return type == BF16 ? bf16_to_f32(half) : f16_to_f32(half);
-    default: return NAN;
-    }
-}
-
-int weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data)
-{
-    size_t n = (size_t)(p->block[i].out * p->in), start = block_start(p, i);
-    FAIL_IF(p->use == MAPPED, E_MODEL, "parameter %s lies in a file", p->name);
-    FAIL_IF(type != F32 && type != BF16 && type != F16 && type != F64, E_DATA, "%s: weights of type %s", p->block[i].name, dtype_name(type));
-    if (p->type == type) {
-        char *to = p->use == TRAINED ? (char *)(w->master + p->at + start) : w->frozen + p->at + start * dtype_size(type);
-        w->backend->copy(to, data, n * dtype_size(type));
-        return 0;
-    }
-    char *converted = malloc(n * dtype_size(p->type));
-    FAIL_IF(!converted, E_MEMORY, "no memory to convert %s", p->block[i].name);
-    for (size_t k = 0; k < n; k++) {
-        float f = element(type, data, k);
-        uint16_t half = f32_to_bf16(f);
-        if (p->type == F32) memcpy(converted + k * sizeof f, &f, sizeof f);
-        else memcpy(converted + k * sizeof half, &half, sizeof half);
-    }
-    int code = weights_set(w, p, i, p->type, converted);
-    free(converted);
-    return code;
-}
-
-void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data)
-{
-    assert(p->use == TRAINED);
-    w->backend->copy(data, from_range + p->at + block_start(p, i), (size_t)(p->block[i].out * p->in) * sizeof *data);
 }
 
 double weights_norm(const struct weights *w)

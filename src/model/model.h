@@ -57,7 +57,12 @@ int config_read(const struct model **m, struct config *c, const char *folder);
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
 void config_describe(const struct model *m, const struct config *c, struct text *out);      /* "gpt2, 12 layers of 12 heads, ..." */
 
-/* ---- weights (load.c, save.c) ---- */
+/* ---- weights (blocks.c, load.c, save.c) ---- */
+
+/* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */
+int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data);
+/* Reads block i of a trained p back from one of the ranges of the weights: master, grad, a moment. */
+void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data);
 
 struct safetensors;
 int  model_open_weights(struct safetensors **file, const char *folder);  /* model.safetensors; other kinds are refused by name */

@@ -65,19 +65,14 @@ static void tell_notices(struct run *r)
 
 /* ---- what is trained ---- */
 
-static int64_t padded_vocab(const struct settings *s, int64_t vocab)
+void train_config(const struct settings *s, int64_t vocab, const struct model **m, struct config *c)
 {
-    if (s->vocab_size) return s->vocab_size;
-    return vocab > 1024 ? (vocab + s->pad_vocab - 1) / s->pad_vocab * s->pad_vocab : vocab;
-}
-
-static void config_from_settings(struct run *r)
-{
-    const struct settings *s = r->s;
-    r->model = &model_gpt2;
-    r->config = (struct config){ .layers = s->n_layer, .heads = s->n_head, .width = s->n_embd, .vocab = padded_vocab(s, r->data.vocab), .context = s->block_size,
-                                 .tied = 1, .eps = 1e-5, .bias = s->bias, .gelu_tanh = !strcmp(s->gelu, "tanh") };
-    config_fill_in(&r->config);
+    int64_t entries = vocab ? vocab : 50257;
+    if (entries > 1024) entries = (entries + s->pad_vocab - 1) / s->pad_vocab * s->pad_vocab;
+    *m = &model_gpt2;
+    *c = (struct config){ .layers = s->n_layer, .heads = s->n_head, .width = s->n_embd, .vocab = s->vocab_size ? s->vocab_size : entries, .context = s->block_size,
+                          .tied = 1, .eps = 1e-5, .dropout = s->dropout, .bias = s->bias, .gelu_tanh = !strcmp(s->gelu, "tanh") };
+    config_fill_in(c);
 }
 
 static int config_from_folder(struct run *r, const char *folder)
@@ -110,7 +105,7 @@ static int choose_model(struct run *r)
         TRY(checkpoint_find(r->from, out, &r->notices));
         TRY(checkpoint_isa(r->from, isa));
     } else if (!strcmp(from, "scratch")) {
-        config_from_settings(r);
+        train_config(r->s, r->data.vocab, &r->model, &r->config);
     } else {
         TRY(hub_find(r->from, from, NULL, NULL));
         TRY(config_from_folder(r, r->from));

@@ -33,6 +33,9 @@ struct train_event {
  * until tell returns.  A set `interrupted` ends the run after the iteration at hand, saved: E_STOPPED. */
 int train_run(struct options *o, void (*tell)(void *context, const struct train_event *e), void *context, const volatile sig_atomic_t *interrupted);
 
+/* The GPT that these settings describe, for data of this vocabulary (0: unknown, GPT-2's). */
+void train_config(const struct settings *s, int64_t vocab, const struct model **m, struct config *c);
+
 /* The settings of the run in a folder (its run.conf), as far as the table knows them: for resuming. */
 int train_recorded(struct options *o, const char *out);
 
