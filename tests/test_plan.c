@@ -214,6 +214,141 @@ static void printed_plan(void **state)
     weights_free(w);
 }
 
+/* ---- what a plan does and does not do, on graphs drawn by hand ---- */
+
+static struct weights *hand_weights;
+
+static graph *open_hand(enum phase phase, enum dtype type)
+{
+    graph *g;
+    hand_weights = new_weights(&null_backend, TRAINED, 0);
+    assert_ok(graph_open(&g, hand_weights, phase, type, text_spaces, 2));
+    return g;
+}
+
+static tensor *hand_input(graph *g) { return t_embed(t_input(graph_rows(g, "text"), "ids", 1, I32), nn_table(g, 9, 8, "table")); }
+static tensor *hand_loss(graph *g, tensor *x) { return nn_head(x, nn_table(g, 7, x->cols, "head"), NULL); }
+
+static struct plan *plan_hand(graph *g, tensor *const *out, int n, int level)
+{
+    struct plan *p;
+    assert_ok(plan_new(&p, g, out, n, &(struct plan_options){ .recompute = level }));
+    const char *why = plan_prove(p);
+    if (why) fail_msg("%s", why);
+    return p;
+}
+
+static const struct step *find_step(const struct plan *p, const tensor *t, char dir)
+{
+    for (int i = 0; i < p->n_step; i++)
+        if (p->step[i]->node == t && p->step[i]->dir == dir) return p->step[i];
+    return NULL;
+}
+
+static int buffer_of(const struct plan *p, const struct operand *o) { return p->value[o->value].buffer; }
+
+/* What nobody needs is not computed, unless it writes a state. */
+static void pruning(void **state)
+{
+    (void)state;
+    graph *g = open_hand(INFER, F32);
+    tensor *x = hand_input(g), *unused = nn_dense(x, 4, 0, "unused"), *y = nn_dense(x, 8, 0, "y");
+    struct heads h = { .q = 2, .kv = 2, .dim = 4, .causal = 1 };
+    tensor *written = nn_attention(x, y, y, h, "written"), *read = nn_attention(x, NULL, NULL, h, "read"), *kept = nn_store(y, y, "kept");
+    struct plan *p = plan_hand(g, &x, 1, 0);
+    assert_null(find_step(p, unused, 'F'));
+    assert_null(find_step(p, read, 'F'));
+    assert_non_null(find_step(p, written, 'F'));
+    assert_non_null(find_step(p, kept, 'F'));
+    weights_free(hand_weights);
+}
+
+static void two_losses(void **state)
+{
+    (void)state;
+    graph *g = open_hand(TRAIN, F32);
+    tensor *x = hand_input(g), *out[2] = { hand_loss(g, x), nn_head(x, nn_table(g, 5, 8, "head2"), NULL) };
+    struct plan *p = plan_hand(g, out, 2, 0);
+    assert_int_equal(find_step(p, out[0], 'F')->loss, 0);
+    assert_int_equal(find_step(p, out[1], 'F')->loss, 1);
+    weights_free(hand_weights);
+}
+
+/* d(a + a) = 2 d lies nowhere where d is still to be read. */
+static void twice_the_same(void **state)
+{
+    (void)state;
+    graph *g = open_hand(TRAIN, F32);
+    tensor *x = hand_input(g), *u = nn_dense(x, 8, 0, "u"), *a = nn_dense(x, 8, 0, "a");
+    tensor *y = t_add(a, a), *z = t_add(u, y), *loss = hand_loss(g, nn_dense(z, 8, 0, "z"));
+    struct plan *p = plan_hand(g, &loss, 1, 0);
+    assert_int_not_equal(buffer_of(p, &find_step(p, a, 'B')->dy), buffer_of(p, &find_step(p, u, 'B')->dy));
+    weights_free(hand_weights);
+}
+
+static void results_in_place(void **state)
+{
+    (void)state;
+    graph *g = open_hand(EVAL, F32);
+    tensor *x = hand_input(g), *fc = nn_dense(x, 8, 0, "fc"), *y = t_gelu(fc, 1), *last = t_relu(y), *given = t_input(x->rows, "pixels", 8, F32);
+    tensor *out[] = { y, last, t_gelu(given, 1) };
+    struct plan *p = plan_hand(g, out, 3, 0);
+    assert_int_equal(buffer_of(p, &find_step(p, y, 'F')->y), buffer_of(p, &find_step(p, fc, 'F')->y));
+    assert_int_not_equal(buffer_of(p, &find_step(p, last, 'F')->y), buffer_of(p, &find_step(p, y, 'F')->y));      /* y is an output */
+    assert_int_equal(p->value[find_step(p, out[2], 'F')->y.value].where, IN_ARENA);                                /* not over an input */
+    weights_free(hand_weights);
+
+    g = open_hand(EVAL, BF16);
+    tensor *wide = t_linear(hand_input(g), nn_table(g, 8, 8, "wide"), NULL, F32), *narrow = t_gelu(wide, 1);
+    p = plan_hand(g, &narrow, 1, 0);
+    assert_int_not_equal(buffer_of(p, &find_step(p, narrow, 'F')->y), buffer_of(p, &find_step(p, wide, 'F')->y));  /* other types */
+    weights_free(hand_weights);
+}
+
+static void gradients_in_place(void **state)
+{
+    (void)state;
+    for (int type = 0; type < 2; type++) {
+        graph *g = open_hand(TRAIN, type ? BF16 : F32);
+        tensor *fc = t_linear(hand_input(g), nn_table(g, 8, 8, "fc"), NULL, F32), *y = t_gelu(fc, 1), *loss = hand_loss(g, nn_dense(y, 8, 0, "proj"));
+        struct plan *p = plan_hand(g, &loss, 1, 0);
+        const struct step *s = find_step(p, y, 'B');
+        assert_int_equal(buffer_of(p, &s->d[0]) == buffer_of(p, &s->dy), !type);
+        weights_free(hand_weights);
+    }
+    graph *g = open_hand(TRAIN, F32);                        /* d(y) is also d(u), and u is read later */
+    tensor *x = hand_input(g), *u = nn_dense(x, 8, 0, "u"), *fc = nn_dense(x, 8, 0, "fc"), *y = t_gelu(fc, 1), *loss = hand_loss(g, nn_dense(t_add(u, y), 8, 0, "z"));
+    struct plan *p = plan_hand(g, &loss, 1, 0);
+    const struct step *s = find_step(p, y, 'B');
+    assert_int_not_equal(buffer_of(p, &s->d[0]), buffer_of(p, &s->dy));
+    weights_free(hand_weights);
+}
+
+/* A gradient is declared ready right after its last writer, not at the end; what the caller reads is not made twice; a value is
+ * not dropped if another would have to be kept for it. */
+static void early_and_once(void **state)
+{
+    (void)state;
+    graph *g = open_hand(TRAIN, F32);
+    tensor *x = hand_input(g), *y = t_gelu(nn_dense(x, 8, 0, "fc"), 1), *d = nn_drop(nn_dense(y, 8, 0, "proj"), 0.1f, "drop");
+    tensor *z = t_mul(d, d), *out[] = { hand_loss(g, nn_dense(z, 8, 0, "z")), z };
+    struct plan *p = plan_hand(g, out, 2, 3);
+    for (int i = 0; i + 1 < p->n_step; i++)
+        if (p->step[i]->dir == 'G') assert_true(strchr("BFG", p->step[i - 1]->dir) != NULL);
+    assert_int_equal(p->step[p->n_step - 2]->dir, 'B');      /* the table's own is last */
+    assert_null(find_step(p, z, 'A'));
+    weights_free(hand_weights);
+
+    g = open_hand(TRAIN, F32);
+    x = hand_input(g);
+    d = nn_drop(nn_dense(x, 8, 0, "fc"), 0.1f, "drop");
+    z = nn_dense(d, 8, 0, "z");
+    out[0] = hand_loss(g, z);
+    p = plan_hand(g, out, 1, 1);
+    assert_null(find_step(p, d, 'A'));                       /* to make it again, fc would have to be kept */
+    weights_free(hand_weights);
+}
+
 /* ---- errors are sticky and name the place ---- */
 
 static void sticky_errors(void **state)
@@ -423,7 +558,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gpt_pages), cmocka_unit_test(llama_pages), cmocka_unit_test(encoder_decoder), cmocka_unit_test(shared_weights),
-        cmocka_unit_test(mapped_blocks), cmocka_unit_test(gpt2_124m_memory), cmocka_unit_test(printed_plan), cmocka_unit_test(sticky_errors),
+        cmocka_unit_test(mapped_blocks), cmocka_unit_test(gpt2_124m_memory), cmocka_unit_test(printed_plan), cmocka_unit_test(pruning),
+        cmocka_unit_test(two_losses), cmocka_unit_test(twice_the_same), cmocka_unit_test(results_in_place), cmocka_unit_test(gradients_in_place),
+        cmocka_unit_test(early_and_once), cmocka_unit_test(sticky_errors),
         cmocka_unit_test(missing_kernel), cmocka_unit_test(binding), cmocka_unit_test(random_graphs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int code = run(argc, argv);
     screen_clear();
-    if (code) print_error();
+    if (code && strcmp(error_text(), "no error")) print_error();
     if (fflush(stdout) && !code) code = E_IO;
     return code;
 }

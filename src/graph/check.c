@@ -188,6 +188,7 @@ static void check_given(struct proof *f, const struct step *s)
     const tensor *t = s->node;
     unsigned need = s->dir == 'B' ? 0 : (1u << t->n_in) - 1;
     if (s->dir == 'B' && s->dy.value < 0) fail(f, "not given: the gradient of", t, NAN, 0);
+    if (s->block >= 0 && s->in[1].value >= 0 && f->p->value[s->in[1].value].block != s->block) fail(f, "another block: W of", t, NAN, s->block);
     for (int k = 0; k < t->n_in && s->dir == 'B'; k++)
         if (s->d[k].value >= 0) need |= (unsigned)op_info[t->op].grad[k];
     for (int k = 0; k < t->n_in; k++)

@@ -17,7 +17,7 @@ enum { MAX_CUTS = 33 };
 /* What is known of each node while steps are emitted. */
 struct mark {
     int value, aux, grad;                /* the value that holds it now, or -1 */
-    int needed, wants;                   /* will run; will have a gradient */
+    int needed, wants;                   /* will run; its gradient is wanted */
     int reread, aux_reread;              /* some gradient reads the value, the aux */
     int crosses;                         /* is read in another scope than its own */
     int rebuilt;                         /* not kept for backward: an A step makes it again ... */
@@ -52,27 +52,17 @@ static void mark_needed(struct emitter *e, tensor *const *outputs, int n)
     }
 }
 
-/* A gradient is wanted where a trained parameter lies below and a loss above. */
+/* A gradient is wanted of what depends on a trained parameter. */
 static void mark_wanted(struct emitter *e)
 {
     const graph *g = e->p->g;
-    if (g->phase != TRAIN) return;
-    for (int i = 0; i < g->n; i++) {                         /* below: wants = depends on a trained parameter */
+    for (int i = 0; i < g->n && g->phase == TRAIN; i++) {
         const tensor *t = g->node[i];
         struct mark *m = &e->m[i];
         m->wants = t->kind == K_PARAM && t->param->use == TRAINED;
         for (int k = 0; k < t->n_in; k++)
             if (m->needed && has_grad(t, k)) m->wants |= mark(e, t->in[k])->wants;
     }
-    uint8_t *above = arena_take(&e->p->memory, (size_t)g->n);
-    if (!above) return;
-    for (int i = g->n - 1; i >= 0; i--) {
-        const tensor *t = g->node[i];
-        above[i] |= (traits(t) & SEEDS) != 0;
-        for (int k = 0; k < t->n_in && above[i]; k++)
-            if (has_grad(t, k)) above[t->in[k]->base->id] = 1;
-    }
-    for (int i = 0; i < g->n; i++) e->m[i].wants &= above[i];
 }
 
 static void add_cut(struct mark *m, int64_t at)
@@ -170,7 +160,7 @@ static void narrow(struct emitter *e, struct step *s, int b)
         if (across[i]->value >= 0) across[i]->from += from, across[i]->cols = w->block[b].out;
     if (s->in[1].value < 0) return;
     s->in[1].value = plan_value(e->p, IN_PARAM, s->node->in[1], "", 0);
-    if (s->in[1].value >= 0) e->p->value[s->in[1].value].block = b;
+    e->p->value[s->in[1].value].block = b;
     s->in[1].type = w->block_type[b];
 }
 
@@ -318,8 +308,8 @@ static int waits_in(const struct emitter *e, int i, int buffer)
     return e->m[i].grad >= 0 && e->p->g->node[i]->kind == K_OP && e->p->value[e->m[i].grad].buffer == buffer;
 }
 
-/* May d(x) lie in the buffer of d(y), y = the node at pos?  Only if, for each other tensor u that shares it, neither is
- * added to before the other was read, and not both are added to. */
+/* May d(x) lie in the buffer of d(y), one of y's inputs being x?  Only if, for each other tensor u that shares it, neither is
+ * added to before the other was read. */
 static int may_share(const struct emitter *e, const tensor *x, const tensor *y)
 {
     const graph *g = e->p->g;
@@ -331,7 +321,7 @@ static int may_share(const struct emitter *e, const tensor *x, const tensor *y)
     for (int i = 0; i < y->id; i++) {
         if (!waits_in(e, i, buffer)) continue;
         int u_next = next_contribution(e, g->node[i], y->id);
-        if (x_next >= i || u_next >= x->id || (x_next >= 0 && u_next >= 0)) return 0;
+        if (x_next >= i || u_next >= x->id) return 0;
     }
     return 1;
 }
@@ -362,7 +352,7 @@ static void overlay_gradient(struct emitter *e, const tensor *t)
 {
     const tensor *x = t->in[0];
     const struct mark *m = mark(e, x);
-    if (!(traits(t) & INPLACE) || !m->wants || x->kind != K_OP || m->grad >= 0 || x->type != t->type) return;
+    if (!(traits(t) & INPLACE) || x->kind != K_OP || m->grad >= 0 || x->type != t->type) return;
     for (int i = 0; i < t->id; i++)
         if (waits_in(e, i, e->p->value[mark(e, t)->grad].buffer)) return;
     share(e, x, t);

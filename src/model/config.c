@@ -146,10 +146,8 @@ int config_write(const struct model *m, const struct config *c, int64_t end, con
     json_t *root = json_pack("{s:s}", "model_type", m->name), *constants = json_loads(m->constants, 0, NULL);
     if (root && constants) json_object_update(root, constants);
     for (const struct key *k = m->keys; root && k->name; k++) write_key(root, c, k);
-    if (end >= 0) {
-        json_object_set_new(root, "bos_token_id", json_integer(end));
-        json_object_set_new(root, "eos_token_id", json_integer(end));
-    }
+    json_object_set_new(root, "bos_token_id", end >= 0 ? json_integer(end) : json_null());       /* absent would mean GPT-2's */
+    json_object_set_new(root, "eos_token_id", end >= 0 ? json_integer(end) : json_null());
     int code = root && constants ? json_write(path, root) : error_set(E_MEMORY, __FILE__, __LINE__, "no memory for %s", path);
     json_decref(constants);
     json_decref(root);

@@ -237,30 +237,37 @@ int checkpoint_find(char folder[PATH_SIZE], const char *out, struct text *notice
     FAIL(E_IO, "%s has no checkpoint that can be resumed", out);
 }
 
-static int read_trainer(const char *folder, struct progress *p, char isa[32])
+static int read_text(const json_t *o, const char *key, char to[32], const char *what)
+{
+    const char *text = "";
+    if (json_has(o, key)) TRY(json_get_string(o, key, &text, what));
+    snprintf(to, 32, "%s", text);
+    return 0;
+}
+
+static int read_trainer(const char *folder, struct progress *p, struct made_with *m)
 {
     char path[PATH_SIZE];
-    const char *text = "";
     json_t *root;
     TRY(path_join(path, folder, TRAINER));
     TRY(json_read(&root, path, JSON_BYTES));
     int code = progress_from_json(p, root, path);
-    if (!code && json_has(root, "isa")) code = json_get_string(root, "isa", &text, path);
-    if (!code) snprintf(isa, 32, "%s", text);
+    if (!code) code = read_text(root, "isa", m->isa, path);
+    if (!code) code = read_text(root, "dtype", m->dtype, path);
     json_decref(root);
     return code;
 }
 
-int checkpoint_isa(const char *folder, char isa[32])
+int checkpoint_made_with(const char *folder, struct made_with *m)
 {
     struct progress p;
-    isa[0] = 0;
-    return read_trainer(folder, &p, isa);
+    return read_trainer(folder, &p, m);
 }
 
 int checkpoint_read(const char *folder, struct trainer *t)
 {
-    char path[PATH_SIZE], isa[32];
+    char path[PATH_SIZE];
+    struct made_with ignored;
     struct safetensors *file;
     TRY(path_join(path, folder, MODEL));
     TRY(safetensors_open(&file, path));
@@ -272,7 +279,7 @@ int checkpoint_read(const char *folder, struct trainer *t)
     code = model_load_range(t->weights, t->o.model, t->weights->moment1, MOMENT1, file, path);
     if (!code) code = model_load_range(t->weights, t->o.model, t->weights->moment2, MOMENT2, file, path);
     safetensors_close(file);
-    return code ? code : read_trainer(folder, &t->progress, isa);
+    return code ? code : read_trainer(folder, &t->progress, &ignored);
 }
 
 /* ---- one run, one folder ---- */

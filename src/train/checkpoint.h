@@ -18,8 +18,9 @@ int checkpoint_prune(const char *out, int64_t newest, int64_t best);     /* all 
 int checkpoint_find(char folder[PATH_SIZE], const char *out, struct text *notices);
 int checkpoint_read(const char *folder, struct trainer *t);              /* into a trainer of the same model */
 int checkpoint_verify(const char *folder);                               /* E_DATA names the file that is not what it was */
-/* The instruction set that a run was made with, to make the same bits; isa[0] = 0 if unknown. */
-int checkpoint_isa(const char *folder, char isa[32]);
+/* The kernels and the activations' type that a run was made with, to make the same bits; empty if unknown. */
+struct made_with { char isa[32], dtype[32]; };
+int checkpoint_made_with(const char *folder, struct made_with *m);
 
 int folder_lock(int *lock, const char *out);                             /* E_BUSY if another process has it; held until folder_unlock or death */
 void folder_unlock(int lock);

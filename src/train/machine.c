@@ -40,11 +40,11 @@ int machine_choose(const struct settings *s, const char *isa, const char *dtype,
     double gain = remembered_gain(&dots);
     int is_auto = !strcmp(s->dtype, "auto") || !strcmp(s->dtype, "float16");
     *type = is_auto ? (gain >= WORTH ? BF16 : F32) : strcmp(s->dtype, "bfloat16") ? F32 : BF16;
-    if (dtype && is_auto) *type = strcmp(dtype, dtype_name(BF16)) ? F32 : BF16;
+    if (*dtype && is_auto) *type = strcmp(dtype, dtype_name(BF16)) ? F32 : BF16;
     const char *build = *type == BF16 && gain > 1 && !(wish && *wish) ? dots : NULL;
-    if (isa && isa[0] && !(wish && *wish)) build = isa;
+    if (*isa && !(wish && *wish)) build = isa;
     if (cpu_init(build, (int)s->threads)) {
-        FAIL_IF(!isa || !isa[0], E_USAGE, "%s", error_text());
+        FAIL_IF(!*isa, E_USAGE, "%s", error_text());
         text_format(notices, "the run was made with %s kernels, which do not run here: it goes on, but not with the same bits\n", isa);
         TRY(cpu_init(NULL, (int)s->threads));
     }

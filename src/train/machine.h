@@ -7,7 +7,7 @@
 #include "train/settings.h"
 
 /* By settings->dtype, device and threads; auto is f32 unless products of bf16 are at least 1.3 times as fast.  isa, dtype: what
- * a resumed run was made with, or NULL.  Starts the CPU backend. */
+ * a resumed run was made with, or empty.  Starts the CPU backend. */
 int machine_choose(const struct settings *s, const char *isa, const char *dtype, enum dtype *type, struct text *notices);
 
 #endif

@@ -97,22 +97,22 @@ static int open_data(struct run *r)
 static int choose_model(struct run *r)
 {
     const char *from = r->s->init_from, *out = r->s->out_dir;
-    char isa[32] = "";
-    const char *dtype = NULL;
+    struct made_with made = { "", "" };
     r->resumes = !strcmp(from, "resume");
     if (r->resumes) {
         TRY(config_from_folder(r, out));
         TRY(checkpoint_find(r->from, out, &r->notices));
-        TRY(checkpoint_isa(r->from, isa));
+        TRY(checkpoint_made_with(r->from, &made));
     } else if (!strcmp(from, "scratch")) {
         train_config(r->s, r->data.vocab, &r->model, &r->config);
     } else {
         TRY(hub_find(r->from, from, NULL, NULL));
+        FAIL_IF(!strcmp(r->from, out), E_USAGE, "init_from and out_dir are both %s; choose another out_dir, or --init_from=resume", out);
         TRY(config_from_folder(r, r->from));
     }
     r->config.dropout = r->s->dropout;
     FAIL_IF(r->data.vocab > r->config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", r->data.folder, (long long)r->data.vocab - 1, (long long)r->config.vocab);
-    return machine_choose(r->s, isa, dtype, &r->type, &r->notices);
+    return machine_choose(r->s, made.isa, made.dtype, &r->type, &r->notices);
 }
 
 /* ---- the folder ---- */
@@ -164,7 +164,11 @@ int train_recorded(struct options *o, const char *out)
     char path[PATH_SIZE];
     TRY(path_join(path, out, "run.conf"));
     FAIL_IF(!path_is_file(path), E_IO, "%s has no run to resume (no run.conf)", out);
-    return options_file(o, path);
+    struct text *notices = o->notices;
+    o->notices = NULL;                                       /* they were given when the run began */
+    int code = options_file(o, path);
+    o->notices = notices;
+    return code;
 }
 
 static int open_folder(struct run *r)
