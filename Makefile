@@ -1,10 +1,12 @@
 # make            builds ./nib, libnib.a, libnib.so
 # make deps       installs what is missing (Debian, Ubuntu)
 # make test       tests everything that needs neither Python nor network
-# make demo       from nothing to a model that tells stories, about three minutes
+# make demo       from nothing to a model that tells stories, in a few minutes
 # make bench      speed, appended to bench/results/
 # make install    to PREFIX (/usr/local), with a pkg-config file
-# config=release|debug|sanitize, CC=gcc|clang
+# make twin       what needs Python: golden files made anew, other tools on our files
+# make fuzz, make mutate, make fuzz-plan      long runs (SEED=, COUNT=, SECONDS_EACH=), recorded in tests/results/
+# config=release|debug|sanitize, CC=gcc|clang, ARCH=aarch64 with a cross compiler as CC
 
 config ?= release
 PREFIX ?= /usr/local
@@ -14,7 +16,7 @@ endif
 
 B       := build/$(notdir $(CC))-$(config)
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-MODULES := base graph cpu file model text infer train api cli
+MODULES := base graph cpu file model text infer train api
 
 # ---- flags ----
 
@@ -48,35 +50,82 @@ CLI      := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
 TESTS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
 EXAMPLES := $(patsubst examples/%.c,$B/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all deps test demo bench install clean
+.PHONY: all deps test demo bench install twin fuzz fuzz-plan mutate clean
+.DELETE_ON_ERROR:
 all: nib libnib.a libnib.so
 
 $B/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	@echo "  $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 define isa_rule
 $B/cpu/$1/%.o: src/cpu/%.c
 	@mkdir -p $$(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -O3 $(flags_$1) -DISA=$1 -DISA_$1 -c $$< -o $$@
+	@echo "  $$< for $1"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(if $(filter release,$(config)),-O3) $(flags_$1) -DISA=$1 -DISA_$1 -c $$< -o $$@
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 
+# What is embedded by .incbin.
+$B/text/%.o: $(wildcard src/text/*.grammar src/text/*.json)
+
 $B/libnib.a: $(OBJECTS)
-	rm -f $@ && $(AR) rcs $@ $^
-$B/libnib.so: $(OBJECTS)
-	$(CC) -shared -Wl,-soname,libnib.so.0 -Wl,--version-script=src/api/exports.map $^ $(LDFLAGS) $(LDLIBS) -o $@
+	@rm -f $@ && $(AR) rcs $@ $^
+$B/libnib.so: $(OBJECTS) src/api/exports.map
+	@$(CC) -shared $(CFLAGS) -Wl,-soname,libnib.so.0 -Wl,--version-script=src/api/exports.map $(OBJECTS) $(LDFLAGS) $(LDLIBS) -o $@
 $B/nib: $(CLI) $B/libnib.a
-	$(CC) $^ $(LDFLAGS) $(LDLIBS) -o $@
+	@$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
 nib libnib.a libnib.so: %: $B/%
-	cp -f $< $@
+	@cp -f $< $@
+	@echo "$@"
 
 $B/tests/%: tests/%.c $B/libnib.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $< $B/libnib.a $(LDFLAGS) $(LDLIBS) -lcmocka -o $@
+	@echo "  $<"
+	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $< $B/libnib.a $(LDFLAGS) $(LDLIBS) -lcmocka -o $@
+# Examples see nib.h alone and the library as others get it.
+$B/examples/%: examples/%.c $B/libnib.so
+	@mkdir -p $(@D)
+	@$(CC) -Iinclude -std=c11 -Wall -Wextra -Werror $< -L$B -lnib -Wl,-rpath,$(abspath $B) -o $@
+$B/bench/%: bench/%.c $B/libnib.a
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $< $B/libnib.a $(LDFLAGS) $(LDLIBS) -o $@
 
-test: $(TESTS)
-	tests/run.sh $(TESTS)
+# ---- what people call ----
+
+deps:
+	@scripts/deps.sh
+
+test: $(TESTS) $(EXAMPLES) $B/nib
+	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/run.sh $(TESTS)
+
+demo: deps
+	@$(MAKE) --no-print-directory nib
+	@scripts/demo.sh
+
+bench: $B/bench/step
+	@bench/run.sh $<
+
+twin: nib
+	@tests/twin/run.sh
+
+mutate:
+	@tests/mutate.sh
+fuzz-plan: $B/tests/test_plan
+	@tests/fuzz_plan.sh $<
+fuzz:
+	@tests/fuzz.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/nib/config
+	install nib $(DESTDIR)$(PREFIX)/bin
+	install -m 644 libnib.a $(DESTDIR)$(PREFIX)/lib
+	install libnib.so $(DESTDIR)$(PREFIX)/lib/libnib.so.0
+	ln -sf libnib.so.0 $(DESTDIR)$(PREFIX)/lib/libnib.so
+	install -m 644 include/nib.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 config/*.conf $(DESTDIR)$(PREFIX)/share/nib/config
+	printf 'Name: nib\nDescription: GPTs in plain C\nVersion: 0.1.0\nLibs: -L%s/lib -lnib\nLibs.private: $(LDLIBS)\nCflags: -I%s/include\n' $(PREFIX) $(PREFIX) >$(DESTDIR)$(PREFIX)/lib/pkgconfig/nib.pc
 
 clean:
 	rm -rf build nib libnib.a libnib.so

@@ -16,6 +16,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); const
     { "sample", verb_sample, "let a model write: nib sample out --start=\"Once\"" },
     { "eval", verb_eval, "the loss of a model on data: nib eval out --dataset=data/my" },
     { "info", verb_info, "what a model or configuration is, and the plan it runs by" },
+    { "tales", verb_tales, "stories from the built-in grammar, and its judgement of a model's" },
     { "check", verb_check, "whether the checkpoints of a run folder are what was written" },
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

@@ -3,10 +3,11 @@
  *     (a, b) -> (a cos - b sin, b cos + a sin);   the gradient turns back: (a cos + b sin, b cos - a sin) */
 #include "cpu/row.h"
 
-/* sin and cos of an angle >= 0, error under 1 ulp of f32: quarter turns off in double, then Taylor to x^11, x^12. */
+/* sin and cos of an angle in 0 .. 2^20, error under 1 ulp of f32: quarter turns off in double, then Taylor to x^11, x^12.
+ * pi/2 comes in two parts, the first with so few bits that turns times it is exact. */
 static void sine_cosine(double angle, float *sine, float *cosine)
 {
-    double turns = nearbyint(angle * 0.63661977236758134), x = angle - turns * 1.5707963267948966 - turns * 6.123233995736766e-17;
+    double turns = nearbyint(angle * 0.63661977236758134), x = angle - turns * 0x1.921fb544p+0 - turns * 0x1.0b4611a626331p-34;
     double x2 = x * x;
     double s = x * (1 - x2 / 6 * (1 - x2 / 20 * (1 - x2 / 42 * (1 - x2 / 72 * (1 - x2 / 110)))));
     double c = 1 - x2 / 2 * (1 - x2 / 12 * (1 - x2 / 30 * (1 - x2 / 56 * (1 - x2 / 90 * (1 - x2 / 132)))));

@@ -1,0 +1,16 @@
+/* added.h -- finding added tokens ("<|endoftext|>") in text: the leftmost, and the longest of those that begin there. */
+#ifndef TEXT_ADDED_H
+#define TEXT_ADDED_H
+#include <stddef.h>
+
+#include "text/vocab.h"
+
+struct added {
+    struct tokens list;                  /* sorted by bytes */
+    unsigned char starts[256];           /* whether some token begins with this byte */
+};
+
+void added_build(struct added *a, struct tokens list);       /* sorts and keeps it; none of its tokens is empty */
+const struct token *added_next(const struct added *a, const char *text, size_t n, size_t *at);   /* from *at on; NULL: none */
+
+#endif

@@ -1,0 +1,40 @@
+/* bpe.h -- byte pair encoding (Sennrich, Haddow, Birch 2016; on bytes: Radford et al. 2019, section 2.2).
+ *
+ * A piece of text starts as one token a byte.  Of all neighbours that some merge joins, the ones whose merge was learnt
+ * first are joined, the leftmost first among equals; and again, until no merge applies. */
+#ifndef TEXT_BPE_H
+#define TEXT_BPE_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "text/tokenizer.h"
+#include "text/vocab.h"
+
+struct merge { uint32_t left, right, result; };
+struct merges { struct merge *at; size_t n; };               /* by rank: the order in which they were learnt */
+
+struct bpe {
+    const struct vocab *vocab;
+    struct merges merges;
+    uint32_t *row;                       /* merges whose left token is t: pair[row[t]] .. pair[row[t + 1] - 1], by right token */
+    struct pair { uint32_t right, rank; } *pair;
+    uint32_t byte[256];                  /* the token of each byte */
+    int whole_first;                     /* a piece that is a token is that token, whatever the merges say ("ignore_merges") */
+};
+
+/* The merge of two tokens by their bytes, which follow each other at `bytes`.  E_DATA if a part or the result is not in the
+ * vocabulary; the message does not say which file and which merge, so prefix it. */
+int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size_t left, size_t right);
+
+/* Vocabulary and merges are kept.  E_DATA if a pair occurs twice or some byte has no token. */
+int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, const char *what);
+
+/* Memory that one encoding uses again and again, one per thread.  Starts zeroed. */
+struct bpe_work { struct symbol *symbol; uint64_t *heap; size_t room; };
+void bpe_work_free(struct bpe_work *w);
+
+/* Appends the ids of one piece of n > 0 bytes.  Time O(n log n), memory 28 bytes a byte. */
+int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, struct ids *out);
+
+#endif

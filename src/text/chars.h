@@ -1,0 +1,24 @@
+/* chars.h -- character vocabularies: from code points to ids. */
+#ifndef TEXT_CHARS_H
+#define TEXT_CHARS_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+#include "text/vocab.h"
+
+/* A table in pages of 256 code points, which are made when first needed: most texts need fewer than ten. */
+struct chars { uint32_t *page[UTF8_POINTS / 256]; };         /* id + 1; 0: not in the vocabulary */
+
+/* E_DATA if a token of the model is not exactly one character. */
+int chars_build(struct chars **c, struct arena *memory, const struct vocab *v, const char *what);
+
+/* Appends one id a character.  For messages: the text begins `offset` bytes into what the user knows as the text. */
+int chars_encode(const struct chars *c, const char *text, size_t n, size_t offset, struct ids *out);
+
+/* The distinct characters of a text as tokens, ids in order of code points.  E_DATA if it is empty, not UTF-8, or has a NUL. */
+int chars_of(struct tokens *list, struct arena *memory, const char *text, size_t n);
+
+#endif

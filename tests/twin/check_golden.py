@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""check_golden.py -- makes the golden files of the models anew and compares them with those in tests/golden; then holds the
+twin against Hugging Face's models, wherever they have the same one.  Exit status 1 on any difference."""
+import json
+import struct
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import transformers as hf
+from safetensors.torch import load_file
+
+import make_golden
+from twin import FAMILIES, Batch
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+ROUNDING = 1e-6                            # of the largest element
+counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def check(ok, what):
+    counts["passed" if ok else "failed"] += 1
+    if not ok:
+        print("failed:", what)
+
+
+def skip(what):
+    counts["skipped"] += 1
+    print("skipped:", what)
+
+
+def near(a, b, bound):
+    if a.shape != b.shape or a.is_floating_point() != b.is_floating_point():
+        return False
+    return bool((a.double() - b.double()).abs().max() <= bound * b.double().abs().max()) if a.is_floating_point() else torch.equal(a, b)
+
+
+def config(path):
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    return json.loads(header["__metadata__"]["config"])
+
+
+def without_keys(bias):
+    """A bias of the keys has gradient 0 but for rounding noise, which AdamW scales up: it is not the same twice."""
+    q, _, v = bias.chunk(3)
+    return torch.cat([q, v])
+
+
+def check_files():
+    with tempfile.TemporaryDirectory() as folder:
+        make_golden.make_all(Path(folder))
+        for path in sorted(Path(folder).iterdir()):
+            old, new = GOLDEN / path.name, load_file(path)
+            if not old.exists():
+                check(False, f"{path.name}: is not in {GOLDEN}")
+                continue
+            check(config(old) == config(path), f"{path.name}: config")
+            old = load_file(old)
+            check(old.keys() == new.keys(), f"{path.name}: names of tensors")
+            for name in sorted(old.keys() & new.keys()):
+                trained = name.startswith("trained.")
+                a, b = (without_keys(t[name]) if trained and name.endswith("c_attn.bias") else t[name] for t in (new, old))
+                check(near(a, b, 1e-5 if trained else ROUNDING), f"{path.name}: {name}")
+
+
+def hugging_face(c):
+    """The same architecture in transformers, with weights of its own; None: it has none without biases."""
+    if c["model"] == "gpt2":
+        if not c["bias"]:
+            return None
+        return hf.GPT2LMHeadModel(hf.GPT2Config(
+            vocab_size=c["vocab"], n_positions=c["context"], n_embd=c["width"], n_layer=c["layers"], n_head=c["heads"], n_inner=c["hidden"],
+            layer_norm_epsilon=c["eps"], activation_function="gelu_new" if c["gelu_tanh"] else "gelu", tie_word_embeddings=bool(c["tied"]),
+            attn_implementation="eager", bos_token_id=None, eos_token_id=None))
+    kind = "Qwen3" if c["qk_norm"] else "Qwen2" if c["qkv_bias"] else "Llama"
+    more = {"use_sliding_window": True, "sliding_window": c["window"], "max_window_layers": 0} if c["window"] else {}
+    return getattr(hf, kind + "ForCausalLM")(getattr(hf, kind + "Config")(
+        vocab_size=c["vocab"], max_position_embeddings=c["context"], hidden_size=c["width"], intermediate_size=c["hidden"],
+        num_hidden_layers=c["layers"], num_attention_heads=c["heads"], num_key_value_heads=c["kv_heads"], head_dim=c["head_dim"],
+        rms_norm_eps=c["eps"], rope_parameters={"rope_type": "default", "rope_theta": c["theta"]}, tie_word_embeddings=bool(c["tied"]),
+        attn_implementation="eager", bos_token_id=None, eos_token_id=None, pad_token_id=None, **more))
+
+
+def check_twin(name):
+    """Logits of each sequence by itself, in f64, from the same parameters."""
+    path = GOLDEN / f"{name}.safetensors"
+    c, t = config(path), load_file(path)
+    other = hugging_face(c)
+    if other is None:
+        return skip(f"{name}: Hugging Face has no such model")
+    params = {key[6:]: w.double() for key, w in t.items() if key.startswith("param.")}
+    prefix = "transformer." if c["model"] == "gpt2" else ""
+    missing, unexpected = other.double().load_state_dict({key if key.startswith("lm_head") else prefix + key: w for key, w in params.items()}, strict=False)
+    check(not unexpected and (not missing or (c["tied"] and missing == ["lm_head.weight"])), f"{name}: names of Hugging Face {missing} {unexpected}")
+    other.tie_weights()
+    for row, n in t["seqs"].tolist():
+        ids, pos = t["ids"][row:row + n].long(), t["pos"][row:row + n].long()
+        with torch.no_grad():
+            ours = FAMILIES[c["model"]][0](c, params, Batch(ids, pos, None, [(0, n)]))
+            theirs = other.eval()(input_ids=ids[None], position_ids=pos[None], attention_mask=torch.ones(1, n, dtype=torch.long)).logits[0]
+        check(near(ours, theirs, 1e-5), f"{name}: Hugging Face's logits, sequence at row {row}")        # they turn in f32
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    check_files()
+    for model in make_golden.MODELS:
+        check_twin(model)
+    print(", ".join(f"{n} {what}" for what, n in counts.items()))
+    sys.exit(counts["failed"] > 0)
