@@ -55,8 +55,7 @@ static int prepare_shakespeare(const char *file, const struct prepare_options *o
 
 /* ---- tales ---- */
 
-/* 45,000 stories are 4 million tokens, told in a second or two; 400 are evaluated in a moment. */
-enum { USUAL_STORIES = 45000, VALIDATION_STORIES = 400 };
+enum { VALIDATION_STORIES = 400 };                           /* evaluated in a moment */
 
 /* Carried in the binary, as the grammar is (text/tales.c).  tests/twin/make_tales_tokenizer.py made it. */
 __asm__(".pushsection .rodata\n"
@@ -139,7 +138,7 @@ static int open_and_tell(struct teller *t, const char *out, uint64_t seed, uint6
 static int prepare_tales(const struct prepare_options *o, uint64_t seed, uint64_t count, struct prepared *done)
 {
     struct teller t = { .o = o };
-    int failed = open_and_tell(&t, o->out, seed, count ? count : USUAL_STORIES);
+    int failed = open_and_tell(&t, o->out, seed, count ? count : PREPARE_TALES);
     if (!failed) *done = (struct prepared){ t.files.n[SPLIT_TRAIN], t.files.n[SPLIT_VAL], t.stories, t.bytes, t.files.set.vocab };
     grammar_free(t.grammar);
     tokenizer_free(t.tokenizer);

@@ -26,5 +26,6 @@ int prepare(const struct prepare_options *o, struct prepared *p);
  * stories, 0: the usual number, of `seed`).  E_USAGE names the sets there are. */
 int prepare_named(const char *name, const char *file, const char *out, int64_t count, uint64_t seed, const struct prepare_options *o, struct prepared *p);
 int prepare_is_named(const char *name);
+enum { PREPARE_TALES = 45000 };      /* the usual number of stories: 4 million tokens, told in a second or two */
 
 #endif
