@@ -6,6 +6,7 @@ start=$(date +%s)
 "$1"
 found=$?
 csv=tests/results/fuzz_plan.csv
+mkdir -p tests/results
 [ -f "$csv" ] || echo "commit,seed,count,seconds,findings" >"$csv"
 echo "$(git rev-parse --short HEAD),$SEED,$COUNT,$(($(date +%s) - start)),$found" >>"$csv"
 exit $found

@@ -17,6 +17,8 @@ for c in src/base/*.c src/graph/*.c src/model/nn.c src/model/gpt.c src/model/lla
     [ "$c" = "$file" ] || gcc $flags -c "$c" -o "$dir/$(basename "$c" .c).o" || exit 1
 done
 export flags
+gcc $flags -c "$file" -o "$dir/original" && gcc -o "$dir/original.run" "$dir/original" "$dir"/*.o -lcmocka -ljansson -lm || exit 1
+"$dir/original.run" >/dev/null 2>&1 || { echo "the tests fail on $file as it is: nothing can be said of mutants"; exit 1; }
 
 one() {     # builds and tests mutant $1; leaves a line in survived, caught or broken
     "$dir/mutate" "$file" "$1" >"$dir/$1.c" 2>"$dir/$1.txt" || return
@@ -42,6 +44,7 @@ done <"$dir/survived"
 caught=$(wc -l <"$dir/caught") survived=$(wc -l <"$dir/survived") broken=$(wc -l <"$dir/broken")
 echo "$n mutants of $file: $caught caught, $survived survived ($unexplained unexplained), $broken do not compile"
 csv=tests/results/mutations.csv
+mkdir -p tests/results
 [ -f "$csv" ] || echo "commit,file,count,seconds,mutants,caught,explained,unexplained,not_compiled" >"$csv"
 echo "$(git rev-parse --short HEAD),$file,$COUNT,$(($(date +%s) - start)),$n,$caught,$((survived - unexplained)),$unexplained,$broken" >>"$csv"
 [ "$unexplained" -eq 0 ]

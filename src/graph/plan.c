@@ -20,6 +20,7 @@ struct mark {
     int needed, wants;                   /* will run; its gradient is wanted */
     int reread, aux_reread;              /* some gradient reads the value, the aux */
     int crosses;                         /* is read in another scope than its own */
+    int output;                          /* the caller reads it: kept to the end */
     int rebuilt;                         /* not kept for backward: an A step makes it again ... */
     int again;                           /* ... 1: asked for, 2: done */
     uint32_t written;                    /* groups of columns of its gradient that hold something; of a parameter: 1 */
@@ -119,12 +120,12 @@ static void mark_rebuilt(struct emitter *e)
     for (int i = 0; i < g->n; i++) {
         const tensor *t = g->node[i];
         struct mark *m = &e->m[i];
-        if (t->kind != K_OP || traits(t) & (SEEDS | ROOT)) continue;
+        if (t->kind != K_OP || traits(t) & (SEEDS | ROOT) || m->output) continue;
         int may = (e->level >= 1 && traits(t) & CHEAP) || (e->level >= 2 && traits(t) & NORM) || (e->level >= 3 && !m->crosses);
         for (int k = 0; k < t->n_in && may; k++) {
             if (!t->in[k] || t->in[k]->base->kind != K_OP) continue;
             const struct mark *x = mark(e, t->in[k]);
-            may = x->rebuilt || x->reread || (e->level >= 3 && x->crosses);
+            may = x->rebuilt || x->reread || x->output || (e->level >= 3 && x->crosses);
         }
         m->rebuilt = may;
     }
@@ -419,7 +420,7 @@ void plan_emit(struct plan *p, tensor *const *outputs, int n)
     mark_wanted(&e);
     mark_cuts(&e);
     mark_rereads(&e);
-    for (int i = 0; i < n; i++) mark(&e, outputs[i])->crosses = 1;      /* the caller reads it: kept as it is */
+    for (int i = 0; i < n; i++) mark(&e, outputs[i])->output = 1;
     mark_rebuilt(&e);
     if (graph_error(g) || p->memory.failed) return;
     for (int i = 0; i < g->n; i++)
