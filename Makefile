@@ -5,8 +5,9 @@
 # make bench      speed, appended to bench/results/
 # make install    to PREFIX (/usr/local), with a pkg-config file
 # make twin       what needs Python: golden files made anew, other tools on our files
+# make arm        the tests of the kernels for aarch64, under qemu-user
 # make fuzz, make mutate, make fuzz-plan      long runs (SEED=, COUNT=, SECONDS_EACH=), recorded in tests/results/
-# config=release|debug|sanitize, CC=gcc|clang, ARCH=aarch64 with a cross compiler as CC
+# config=release|debug|sanitize, CC=gcc|clang|a cross compiler
 
 config ?= release
 PREFIX ?= /usr/local
@@ -50,7 +51,7 @@ CLI      := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
 TESTS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
 EXAMPLES := $(patsubst examples/%.c,$B/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all deps test demo bench install twin fuzz fuzz-plan mutate clean
+.PHONY: all deps test demo bench install twin arm fuzz fuzz-plan mutate clean
 .DELETE_ON_ERROR:
 all: nib libnib.a libnib.so
 
@@ -76,9 +77,9 @@ $B/libnib.so: $(OBJECTS) src/api/exports.map
 	@$(CC) -shared $(CFLAGS) -Wl,-soname,libnib.so.0 -Wl,--version-script=src/api/exports.map $(OBJECTS) $(LDFLAGS) $(LDLIBS) -o $@
 $B/nib: $(CLI) $B/libnib.a
 	@$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
-nib libnib.a libnib.so: %: $B/%
-	@cp -f $< $@
-	@echo "$@"
+nib libnib.a libnib.so: %: $B/% FORCE
+	@cmp -s $< $@ || { cp -f $< $@ && echo "$@"; }
+FORCE:
 
 $B/tests/%: tests/%.c $B/libnib.a
 	@mkdir -p $(@D)
@@ -109,6 +110,9 @@ bench: $B/bench/step
 
 twin: nib
 	@tests/twin/run.sh
+
+arm:
+	@tests/arm.sh
 
 mutate:
 	@tests/mutate.sh

@@ -10,14 +10,15 @@
 
 #define VERSION "0.1.0"
 
-static const struct { const char *name; int (*run)(int argc, char **argv); const char *help; } verbs[] = {
-    { "data", verb_data, "text to tokens: nib data my.txt --out data/my" },
-    { "train", verb_train, "train or finetune: nib train my.txt, nib train config/shakespeare_char.conf" },
-    { "sample", verb_sample, "let a model write: nib sample out --start=\"Once\"" },
-    { "eval", verb_eval, "the loss of a model on data: nib eval out --dataset=data/my" },
-    { "info", verb_info, "what a model or configuration is, and the plan it runs by" },
-    { "tales", verb_tales, "stories from the built-in grammar, and its judgement of a model's" },
-    { "check", verb_check, "whether the checkpoints of a run folder are what was written" },
+/* Those that look at `interrupted` end well; the others have nothing to finish. */
+static const struct { const char *name; int (*run)(int argc, char **argv); int looks; const char *help; } verbs[] = {
+    { "data", verb_data, 0, "text to tokens: nib data my.txt --out data/my" },
+    { "train", verb_train, 1, "train or finetune: nib train my.txt, nib train config/shakespeare_char.conf" },
+    { "sample", verb_sample, 1, "let a model write: nib sample out --start=\"Once\"" },
+    { "eval", verb_eval, 0, "the loss of a model on data: nib eval out --dataset=data/my" },
+    { "info", verb_info, 0, "what a model or configuration is, and the plan it runs by" },
+    { "tales", verb_tales, 0, "stories from the built-in grammar, and its judgement of a model's" },
+    { "check", verb_check, 0, "whether the checkpoints of a run folder are what was written" },
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
@@ -28,6 +29,13 @@ static void on_interrupt(int signal)
     (void)signal;
     if (interrupted) _exit(E_STOPPED);
     interrupted = 1;
+}
+
+static void watch_interrupts(void)
+{
+    struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };       /* what is being written arrives whole */
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
 }
 
 static int usage(FILE *to)
@@ -69,11 +77,14 @@ int cli_options(struct options *o, int *argc, char **argv, int most, const char 
 
 static int run(int argc, char **argv)
 {
-    if (argc < 2) return usage(stderr);
+    if (argc < 2) return usage(stdout);
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return usage(stdout);
     if (!strcmp(argv[1], "--version")) return printf("nib %s\n", VERSION) < 0;
-    for (int i = 0; i < VERBS; i++)
-        if (!strcmp(argv[1], verbs[i].name)) return verbs[i].run(argc - 2, argv + 2);
+    for (int i = 0; i < VERBS; i++) {
+        if (strcmp(argv[1], verbs[i].name)) continue;
+        if (verbs[i].looks) watch_interrupts();
+        return verbs[i].run(argc - 2, argv + 2);
+    }
     usage(stderr);
     FAIL(E_USAGE, "nib has no verb %s", argv[1]);
 }
@@ -88,13 +99,10 @@ static void print_error(void)
 
 int main(int argc, char **argv)
 {
-    struct sigaction act = { .sa_handler = on_interrupt };
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
     signal(SIGPIPE, SIG_IGN);
     int code = run(argc, argv);
     screen_clear();
+    if ((fflush(stdout) || ferror(stdout)) && !code) code = error_set(E_IO, __FILE__, __LINE__, "standard output could not be written: is the disk full?");
     if (code && strcmp(error_text(), "no error")) print_error();
-    if (fflush(stdout) && !code) code = E_IO;
     return code;
 }

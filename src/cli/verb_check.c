@@ -10,10 +10,17 @@
 
 int verb_check(int argc, char **argv)
 {
+    struct arena memory = { 0 };
+    struct text notices = { 0 };
+    struct options none = { .memory = &memory, .notices = &notices };
     char **names, path[PATH_SIZE];
     size_t n;
-    int good = 0, code = 0;
-    FAIL_IF(argc != 1 || argv[0][0] == '-', E_USAGE, "nib check RUN: the folder of a run");
+    int good = 0, code = 0, done;
+    TRY(options_defaults(&none));
+    TRY(cli_options(&none, &argc, argv, 1, "nib check RUN\n\nWhether every file of every checkpoint of a run is what was written, by its SHA-256.\n", &done));
+    arena_free(&memory);
+    if (done) return 0;
+    FAIL_IF(!argc, E_USAGE, "nib check RUN: the folder of which run?");
     TRY(dir_list(argv[0], &names, &n));
     for (size_t i = 0; i < n; i++) {
         if (strncmp(names[i], "step-", 5) || path_has_suffix(names[i], ".tmp") || path_join(path, argv[0], names[i])) continue;

@@ -107,8 +107,12 @@ static const struct cpu_table *table(void)
     return cpu.table;
 }
 
+/* Threads do not share pages. */
+static size_t scratch_stride(void) { return (cpu.scratch_size + 4095) & ~(size_t)4095; }
+
 const char *cpu_isa(void) { return table()->name; }
 int cpu_threads(void) { table(); return cpu.threads; }
+size_t cpu_scratch(void) { return scratch_stride() * (size_t)cpu_threads(); }
 void cpu_shuffle_tasks(uint64_t seed) { cpu.shuffle = seed; }
 
 const char *cpu_model(void)
@@ -208,7 +212,7 @@ static void run_steps(struct step *const *steps, int n)
 #pragma omp parallel num_threads(cpu.threads)
     {
         int me = omp_get_thread_num(), turn = 0, behind = 0;         /* behind: thread 0 may still be at small steps */
-        char *scratch = cpu.scratch + (size_t)me * cpu.scratch_size;
+        char *scratch = cpu.scratch + (size_t)me * scratch_stride();
         for (int i = 0; i < n; i++) {
             const struct step *s = steps[i];
             const struct cpu_kernel *k = (const struct cpu_kernel *)s->kernel;
@@ -238,13 +242,12 @@ static void run_steps(struct step *const *steps, int n)
 
 static int cpu_run(struct step *const *steps, int n)
 {
-    size_t size = (cpu.scratch_size + 4095) & ~(size_t)4095, need = size * (size_t)cpu.threads;
-    cpu.scratch_size = size;
+    size_t need = cpu_scratch();
     if (need > cpu.scratch_room) {
         free(cpu.scratch);
         cpu.scratch = aligned_alloc(4096, need);
         cpu.scratch_room = cpu.scratch ? need : 0;
-        FAIL_IF(!cpu.scratch, E_MEMORY, "no memory for %d threads of %zu bytes each", cpu.threads, size);
+        FAIL_IF(!cpu.scratch, E_MEMORY, "no memory for %d threads of %zu bytes each", cpu.threads, scratch_stride());
     }
     run_steps(steps, n);
     return 0;

@@ -46,6 +46,7 @@ const struct cpu_table *cpu_build(int i);                        /* the builds t
 const char *cpu_isa(void);
 const char *cpu_model(void);                                     /* "Intel(R) Xeon(R) Processor" */
 int  cpu_threads(void);
+size_t cpu_scratch(void);                                        /* bytes that kernels planned so far need beside the arena, all threads together */
 void cpu_shuffle_tasks(uint64_t seed);                           /* tests: tasks of a phase in a random order; 0: as they come */
 double cpu_peak(enum dtype type);                                /* FLOP/s of all threads, measured once; BF16: of bf16 products, 0 if this build has none */
 double cpu_bf16_gain(const char **isa);                          /* how much faster bf16 products are than f32, at least, of three probes; the build that has them; 0: none */

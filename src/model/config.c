@@ -58,6 +58,7 @@ static int read_key(struct config *c, const struct key *k, const json_t *object,
     const json_t *value = find(object, k->name);
     if (value && json_is_null(value)) value = NULL;
     FAIL_IF(!value && !k->otherwise, E_DATA, "%s: %s is missing", what, k->name);
+    if (!value && !*k->otherwise) return 0;
     json_t *otherwise = k->otherwise ? json_loads(k->otherwise, JSON_DECODE_ANY, NULL) : NULL;
     int code = 0;
     if (k->kind != KEY_FIXED) code = set(c, k, value ? value : otherwise, what);

@@ -64,7 +64,9 @@ static const struct key keys[] = {
     { "head_dim", KEY_INT, FIELD(head_dim), "0", { 0 } },                  /* 0: width / heads */
     { "hidden_act", KEY_FIXED, 0, "\"silu\"", { 0 } },
     { "rms_norm_eps", KEY_REAL, FIELD(eps), "1e-6", { 0 } },
-    { "rope_theta", KEY_REAL, FIELD(theta), "10000.0", { 0 } },
+    { "rope_theta", KEY_REAL, FIELD(theta), "10000.0", { 0 } },            /* transformers to version 4 */
+    { "rope_parameters.rope_theta", KEY_REAL, FIELD(theta), "", { 0 } },   /* and from version 5 */
+    { "rope_parameters.rope_type", KEY_FIXED, 0, "\"default\"", { 0 } },
     { "rope_scaling", KEY_FIXED, 0, "null", { 0 } },
     { "attention_bias", KEY_FIXED, 0, "false", { 0 } },
     { "mlp_bias", KEY_FIXED, 0, "false", { 0 } },

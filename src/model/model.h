@@ -29,7 +29,7 @@ struct key {
     const char *name;
     enum key_kind kind;
     size_t field;                        /* offset in struct config; int64_t, double, int, int */
-    const char *otherwise;               /* the value, as JSON, where the file has none; NULL: it must have one */
+    const char *otherwise;               /* the value, as JSON, where the file has none; NULL: it must have one; "": what a key before this one says */
     const char *texts[4];                /* KEY_TEXT: the field is 0 for texts[0], else 1; written: texts[field] */
 };                                       /* KEY_FIXED: only `otherwise` is understood; anything else is refused */
 

@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "file/pickle.h"
 
-enum { DESCRIPTION_BYTES = 1 << 20, META_BYTES = 64 << 20, GPT2_VOCAB = 50304 };      /* nanoGPT rounds 50257 up to a multiple of 64 */
+enum { DESCRIPTION_BYTES = 1 << 20, META_BYTES = 64 << 20, GPT2_VOCAB = 50257 };
 static const char *const names[] = { [SPLIT_TRAIN] = "train.bin", [SPLIT_VAL] = "val.bin" };
 
 /* ---- what the files are ---- */
@@ -22,6 +22,7 @@ static int read_description(struct dataset *d, const json_t *root, const char *w
     FAIL_IF(bits != 16 && bits != 32, E_DATA, "%s: bits is %lld; ids have 16 or 32", what, (long long)bits);
     d->width = (int)bits / 8;
     TRY(json_get_int(root, "vocab", 1, 1 << 30, &d->vocab, what));
+    d->needs = d->vocab;
     if (json_has(root, "end")) TRY(json_get_int(root, "end", 0, d->vocab - 1, &d->end, what));
     if (json_has(root, "by_document")) TRY(json_get_bool(root, "by_document", &d->by_document, what));
     if (json_has(root, "longest")) TRY(json_get_int(root, "longest", 0, INT32_MAX, &d->longest, what));
@@ -55,7 +56,7 @@ static int read_meta(struct dataset *d, const char *path)    /* nanoGPT's */
     const struct pickle *vocab = code ? NULL : pickle_get(root, "vocab_size");
     if (!code && (!vocab || vocab->kind != PICKLE_INT || vocab->integer < 1 || vocab->integer > 1 << 24))
         code = error_set(E_DATA, __FILE__, __LINE__, "%s: no vocab_size", path);
-    if (!code) d->vocab = vocab->integer;
+    if (!code) d->vocab = d->needs = vocab->integer;
     arena_free(&memory);
     file_close_map(&map);
     return code;
@@ -95,6 +96,7 @@ static int scan(struct dataset *d, enum split s)
     for (size_t i = 0; i < t->n; i++) {
         uint32_t id = dataset_id(d, s, i);
         FAIL_IF(id >= d->vocab, E_DATA, "%s/%s: id %u at position %zu is outside of the vocabulary of %lld", d->folder, names[s], id, i, (long long)d->vocab);
+        if (id >= d->needs) d->needs = (int64_t)id + 1;
         if (!d->by_document || id != d->end || i + 1 == t->n) continue;
         if (t->n_starts == room) {
             room = room ? 2 * room : 1024;

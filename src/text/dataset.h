@@ -22,6 +22,7 @@ struct dataset {
     char folder[PATH_SIZE];
     int width;                           /* bytes of an id: 2 or 4 */
     int64_t vocab;                       /* ids are 0 .. vocab - 1; 0: unknown */
+    int64_t needs;                       /* the least vocabulary of a model for it: vocab, or where that is a guess, as much as the ids take */
     int64_t end;                         /* the end-of-text token, -1: none */
     int by_document;                     /* windows start where documents start, and evaluation takes documents one by one */
     int64_t longest;                     /* the longest document, end token included; 0: unknown */

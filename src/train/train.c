@@ -111,7 +111,7 @@ static int choose_model(struct run *r)
         TRY(config_from_folder(r, r->from));
     }
     r->config.dropout = r->s->dropout;
-    FAIL_IF(r->data.vocab > r->config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", r->data.folder, (long long)r->data.vocab - 1, (long long)r->config.vocab);
+    FAIL_IF(r->data.needs > r->config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", r->data.folder, (long long)r->data.needs - 1, (long long)r->config.vocab);
     return machine_choose(r->s, made.isa, made.dtype, &r->type, &r->notices);
 }
 
@@ -171,12 +171,24 @@ int train_recorded(struct options *o, const char *out)
     return code;
 }
 
+static int lock_folder(struct run *r)
+{
+    if (r->s->eval_only || r->lock >= 0) return 0;           /* an evaluation writes nothing */
+    TRY(dir_make(r->s->out_dir));
+    return folder_lock(&r->lock, r->s->out_dir);
+}
+
+/* Whoever was killed between saving and publishing has left an older model where the best one belongs. */
 static int open_folder(struct run *r)
 {
-    TRY(dir_make(r->s->out_dir));
-    TRY(folder_lock(&r->lock, r->s->out_dir));
-    if (!r->resumes && !r->s->eval_only) TRY(move_aside(r));
-    return r->s->eval_only ? 0 : write_folder(r);
+    const struct progress *p = &r->trainer.progress;
+    TRY(lock_folder(r));
+    if (r->s->eval_only) return 0;
+    if (!r->resumes) TRY(move_aside(r));
+    TRY(write_folder(r));
+    r->saved = r->resumes ? p->iteration : -1;
+    r->published = r->resumes && !checkpoint_publish(r->s->out_dir, p->best_iteration >= 0 ? p->best_iteration : p->iteration);
+    return metrics_open(&r->metrics, r->s->out_dir, p->iteration, p->evaluated);
 }
 
 /* ---- the model ---- */
@@ -311,13 +323,11 @@ static int loop(struct run *r)
 static int run_all(struct run *r)
 {
     TRY(open_data(r));
+    if (path_is_dir(r->s->out_dir)) TRY(lock_folder(r));     /* before anybody looks at its checkpoints */
     TRY(choose_model(r));
     TRY(config_check(r->model, &r->config));
-    TRY(open_folder(r));
     TRY(open_trainer(r));
-    r->saved = r->resumes ? r->trainer.progress.iteration : -1;
-    r->published = r->resumes;
-    if (!r->s->eval_only) TRY(metrics_open(&r->metrics, r->s->out_dir, r->trainer.progress.iteration, r->trainer.progress.evaluated));
+    TRY(open_folder(r));                                     /* not before all else has worked: nothing was touched until now */
     tell_notices(r);
     tell(r, event(r, TRAIN_START));
     TRY(loop(r));

@@ -36,7 +36,7 @@ static int measure(struct trainer *t)
     struct weights *w = t->weights;
     weights_measure(w);
     size_t n = w->n_trained * sizeof(float);
-    struct memory_table m = { .parameters = n + w->n_form * sizeof(uint16_t), .gradients = n, .moments = 2 * n, .activations = w->arena_bytes,
+    struct memory_table m = { .parameters = n + w->n_form * sizeof(uint16_t), .gradients = n, .moments = 2 * n, .activations = w->arena_bytes + cpu_scratch(),
                               .states = w->state_bytes, .available = memory_available() };
     m.all = m.parameters + m.gradients + m.moments + m.activations + m.states;
     t->memory = m;

@@ -26,7 +26,7 @@ struct progress {
     double best_loss;
 };
 
-struct memory_table { size_t parameters, gradients, moments, activations, states, all, available; };      /* bytes; available 0: unknown */
+struct memory_table { size_t parameters, gradients, moments, activations, states, all, available; };      /* bytes; activations: with the kernels' workspaces; available 0: unknown */
 
 struct trainer {
     struct trainer_options o;
