@@ -356,7 +356,7 @@ void options_help(const struct options *o, struct text *out, int width)
         text_add(&words, p->help);
         if (p->choices) text_add(&words, ": ");
         for (const char *c = p->choices; c && *c; c++) text_format(&words, *c == '|' ? " %c " : "%c", *c);
-        if (p->flags & OPTION_NO_EFFECT) text_add(&words, "; no effect here");
+        if (p->flags & OPTION_NO_EFFECT) text_add(&words, *p->help ? "; no effect here" : "no effect here");
         add_words(out, words.failed ? p->help : words.at, HELP_COLUMN, width > 0 ? (size_t)width : 0);
     }
     text_free(&words);

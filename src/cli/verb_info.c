@@ -44,6 +44,7 @@ static int plan_it(const struct info_options *o, const struct model *m, const st
     int64_t block = o->s.block_size < c->context ? o->s.block_size : c->context;
     const struct space spaces[] = { { "text", o->s.batch_size * block, o->s.batch_size }, { "wanted", o->s.batch_size, 0 } };
     graph *g;
+    TRY(config_fits(c, spaces[0].rows));
     TRY(graph_open(&g, w, phase, strcmp(o->s.dtype, "bfloat16") ? F32 : BF16, spaces, phase == INFER ? 2 : 1));
     tensor *out = m->build(g, c);
     return plan_new(p, g, &out, 1, &(struct plan_options){ .recompute = (int)o->s.recompute, .fuse = 1 });

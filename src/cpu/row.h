@@ -93,16 +93,31 @@ static inline struct range row_range(const struct step *s, int task, int64_t col
 
 /* ---- ops that work on each element by itself ---- */
 
+typedef void row_flow(const struct step *, int64_t row, int64_t col, int64_t n, float *v);
+
 /* Forward by way of the op's flow, so that fused and plain give the same bits. */
-static inline void flow_forward(const struct step *s, int task, float *v, void (*flow)(const struct step *, int64_t, int64_t, int64_t, float *))
+static inline void flow_forward(const struct step *s, int task, float *v, row_flow *apply)
 {
     int64_t cols = s->y.cols;
     struct range r = row_range(s, task, cols);
     for (int64_t row = r.from; row < r.to; row++) {
         const float *x = row_in(&s->in[0], row, 0, cols, v);
         if (x != v) memcpy(v, x, (size_t)cols * sizeof *v);
-        flow(s, row, 0, cols, v);
+        apply(s, row, 0, cols, v);
         row_out(&s->y, row, 0, cols, v);
+    }
+}
+
+/* Of an op that is linear and its own transpose, the gradient flows as the values did: dx = flow(dy). */
+static inline void flow_backward(const struct step *s, int task, float *d, row_flow *apply)
+{
+    int64_t cols = s->dy.cols;
+    struct range r = row_range(s, task, cols);
+    for (int64_t row = r.from; row < r.to; row++) {
+        const float *dy = row_in(&s->dy, row, 0, cols, d);
+        if (dy != d) memcpy(d, dy, (size_t)cols * sizeof *d);
+        apply(s, row, 0, cols, d);
+        gradient_out(s, 0, row, 0, cols, d, d + cols + VW);
     }
 }
 

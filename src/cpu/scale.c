@@ -17,15 +17,7 @@ static void forward(const struct step *s, int phase, int task, void *scratch)
 static void backward(const struct step *s, int phase, int task, void *scratch)
 {
     (void)phase;
-    int64_t cols = s->dy.cols;
-    float *d = scratch, *buffer = d + cols + VW;
-    struct range r = row_range(s, task, cols);
-    for (int64_t row = r.from; row < r.to; row++) {
-        const float *dy = row_in(&s->dy, row, 0, cols, d);
-        if (dy != d) memcpy(d, dy, (size_t)cols * sizeof *d);
-        flow(s, row, 0, cols, d);
-        gradient_out(s, 0, row, 0, cols, d, buffer);
-    }
+    flow_backward(s, task, scratch, flow);
 }
 
 const struct cpu_op NAME(cpu_scale) = {

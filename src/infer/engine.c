@@ -39,9 +39,11 @@ static int open_all(struct engine *e, const char *folder, const struct engine_op
     TRY(weights_new(&e->weights, &cpu_backend, o->type == BF16 ? FROZEN : MAPPED));
     e->weights->frozen_type = o->type;
     if (o->type == F32) TRY(model_offer_weights(e->weights, e->model, e->file));
+    TRY(config_fits(&e->config, o->rows > o->streams ? o->rows : o->streams));
     if (o->streams) TRY(session_plan(&e->session, e->weights, e->model, &e->config, o->type, o->streams));
     if (o->rows) TRY(plan_eval(e, o));
     weights_state_rows(e->weights, o->streams * e->config.context);
+    TRY(model_check_weights(e->weights, e->model, e->file, folder));     /* before memory is taken by the word of config.json alone */
     TRY(weights_place(e->weights));
     return model_load_weights(e->weights, e->model, e->file, folder);
 }

@@ -6,7 +6,8 @@
 #include "base/json.h"
 #include "model/model.h"
 
-enum { CONFIG_BYTES = 1 << 20, MOST = 1 << 24 };             /* of the file; of any number in it */
+enum { CONFIG_BYTES = 1 << 20, MOST = 1 << 24, MOST_LAYERS = 1 << 12 };              /* of the file; of any number in it; of layers */
+static const double MOST_PARAMETERS = 0x1p52, MOST_VALUES = 0x1p52;      /* below these no size overflows */
 
 const struct model *model_find(const char *name)
 {
@@ -100,6 +101,12 @@ void config_fill_in(struct config *c)
     if (!c->head_dim && c->heads) c->head_dim = c->width / c->heads;
 }
 
+/* About as many values as a layer computes of one id; so many columns its matrices have. */
+static double values_of_layer(const struct config *c)
+{
+    return 2.0 * (double)c->width + 2.0 * (double)(c->heads + c->kv_heads) * (double)c->head_dim + 3.0 * (double)c->hidden;
+}
+
 int config_check(const struct model *m, const struct config *c)
 {
     const struct { const char *name; int64_t value; } sizes[] = {
@@ -112,6 +119,16 @@ int config_check(const struct model *m, const struct config *c)
     FAIL_IF(c->kv_heads < 1 || c->heads % c->kv_heads, E_MODEL, "%lld heads do not divide by %lld key/value heads", (long long)c->heads, (long long)c->kv_heads);
     FAIL_IF(c->head_dim < 1, E_MODEL, "%lld heads in a width of %lld", (long long)c->heads, (long long)c->width);
     FAIL_IF(c->dropout < 0 || c->dropout >= 1, E_MODEL, "dropout %g is not in [0, 1)", c->dropout);
+    FAIL_IF(c->layers > MOST_LAYERS, E_MODEL, "%lld layers; nib has at most %d", (long long)c->layers, MOST_LAYERS);
+    double n = (double)c->layers * values_of_layer(c) * (double)c->width + (double)(c->vocab + c->context) * (double)c->width;
+    FAIL_IF(n > MOST_PARAMETERS, E_MODEL, "about %.2g parameters, more than any machine holds; choose a smaller model", n);
+    return 0;
+}
+
+int config_fits(const struct config *c, int64_t rows)
+{
+    FAIL_IF((double)rows * (double)c->layers * values_of_layer(c) > MOST_VALUES, E_MEMORY, "%lld ids in %lld layers of width %lld are more than any memory holds; "
+            "choose a smaller --batch_size or --block_size", (long long)rows, (long long)c->layers, (long long)c->width);
     return 0;
 }
 

@@ -80,6 +80,14 @@ static int find_block(const struct model *m, const struct param *p, int i, const
     return check_shape(m, p, i, *t, what);
 }
 
+int model_check_weights(const struct weights *w, const struct model *m, const struct safetensors *file, const char *what)
+{
+    const struct st_tensor *t;
+    for (const struct param *p = w->param; p; p = p->next)
+        for (int i = 0; i < p->n_block && !strstr(p->name, ".lora_"); i++) TRY(find_block(m, p, i, file, "", what, &t));
+    return 0;
+}
+
 int model_load_weights(struct weights *w, const struct model *m, const struct safetensors *file, const char *what)
 {
     const struct st_tensor *t;

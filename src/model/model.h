@@ -52,6 +52,7 @@ const struct model *model_find(const char *name);                        /* NULL
 
 void config_fill_in(struct config *c);                                   /* hidden, kv_heads, head_dim where they are 0: the usual */
 int config_check(const struct model *m, const struct config *c);         /* E_MODEL: heads that do not divide the width, and so on */
+int config_fits(const struct config *c, int64_t rows);                   /* E_MEMORY: so many ids at once would overflow what counts bytes */
 int config_read(const struct model **m, struct config *c, const char *folder);
 /* end: id of the end-of-text token, or -1 */
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
@@ -70,6 +71,8 @@ int  model_open_weights(struct safetensors **file, const char *folder);  /* mode
 void model_settle_head(const struct model *m, struct config *c, const struct safetensors *file);
 /* Before graphs are built on w, use MAPPED: what can run where it lies in the file is offered. */
 int  model_offer_weights(struct weights *w, const struct model *m, const struct safetensors *file);
+/* Before or after weights_place: are all of them there, in their shapes? */
+int  model_check_weights(const struct weights *w, const struct model *m, const struct safetensors *file, const char *what);
 /* After weights_place: everything that is not mapped is filled.  A position table larger than ours is cropped. */
 int  model_load_weights(struct weights *w, const struct model *m, const struct safetensors *file, const char *what);
 int  model_init_weights(struct weights *w, const struct model *m, const struct config *c, uint64_t seed);

@@ -130,7 +130,7 @@ int dataset_find(char folder[PATH_SIZE], const char *name)
     TRY(path_join(path, folder, names[SPLIT_TRAIN]));
     if (!strchr(name, '/') && path_is_file(path)) return 0;
     FAIL_IF(snprintf(folder, PATH_SIZE, "%s", name) >= PATH_SIZE, E_USAGE, "the name of the data folder is too long");
-    FAIL_IF(!path_is_dir(folder), E_IO, "no prepared data in %s, nor in data/%s", name, name);
+    FAIL_IF(!path_is_dir(folder), E_IO, "no prepared data in %s, nor in data/%s; prepare a text with: nib data TEXT --out %s", name, name, name);
     return 0;
 }
 

@@ -87,7 +87,10 @@ static int config_from_folder(struct run *r, const char *folder)
 static int open_data(struct run *r)
 {
     char path[PATH_SIZE];
+    size_t at;
     TRY(dataset_open(&r->data, r->s->dataset));
+    for (int split = 0; split < (r->data.by_document ? 1 : 2); split++)          /* are the texts long enough? */
+        TRY(dataset_draw(&r->data, (enum split)split, r->s->block_size, 0, 0, &at));
     TRY(path_join(path, r->data.folder, "tokenizer.json"));
     if (path_is_file(path)) return tokenizer_open(&r->tokenizer, r->data.folder);
     TRY(path_join(path, r->data.folder, "meta.pkl"));

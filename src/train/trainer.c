@@ -50,13 +50,14 @@ static int open_all(struct trainer *t)
 {
     const struct trainer_options *o = &t->o;
     TRY(config_check(o->model, &o->config));
+    TRY(config_fits(&o->config, o->batch * o->block));
     TRY(weights_new(&t->weights, &cpu_backend, TRAINED));
     TRY(plan_graph(t, TRAIN, &t->train));
     TRY(plan_graph(t, EVAL, &t->eval));
     if (o->sample_streams) TRY(session_plan(&t->session, t->weights, o->model, &o->config, o->type, o->sample_streams));
     weights_state_rows(t->weights, o->sample_streams * o->config.context);
-    TRY(batch_open(&t->batch, o->batch * o->block, o->batch * o->block));
     TRY(measure(t));
+    TRY(batch_open(&t->batch, o->batch * o->block, o->batch * o->block));
     return weights_place(t->weights);
 }
 
