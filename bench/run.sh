@@ -3,6 +3,7 @@
 # Run it on a quiet machine; OMP_NUM_THREADS or taskset choose the cores.
 cd "$(dirname "$0")/.." || exit 1
 csv=bench/results/steps.csv
+mkdir -p bench/results
 [ -f "$csv" ] || echo "date,commit,cpu,isa,model,work,threads,dtype,batch,block,recompute,ms_best,ms_median,tok_s_best,tok_s_median,gflop_s,peak_gflop_s,share_of_peak,rss_mib" >"$csv"
 commit=$(git rev-parse --short HEAD) date=$(date -u +%Y-%m-%dT%H:%MZ)
 for what in "tiny --steps=200" "baby --steps=10" "124m --steps=5" "124m --steps=5 --dtype=bfloat16"; do

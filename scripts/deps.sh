@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh -- what nib is built with: installs what is missing on Debian and Ubuntu, elsewhere says what it is.
-packages="gcc make pkg-config libpcre2-dev libjansson-dev zlib1g-dev libcurl4-openssl-dev libcmocka-dev"
+packages="gcc make libpcre2-dev libjansson-dev zlib1g-dev libcurl4-openssl-dev libcmocka-dev"
 missing=
 for p in $packages; do
     case $(dpkg-query -W -f '${Status}' "$p" 2>/dev/null) in *"ok installed") ;; *) missing="$missing $p" ;; esac

@@ -60,7 +60,7 @@ static void print(const struct info_options *o, const struct model *m, const str
     screen_number(&t, (double)model_parameters(w));
     text_format(&t, " parameters, %.1f MiB", (double)model_parameters(w) * 4 / 1048576);
     if (!strcmp(o->phase, "train")) text_format(&t, "; gradients and moments %.1f MiB", (double)w->n_trained * 12 / 1048576);
-    text_format(&t, "; activations and workspaces %.1f MiB (%s, level %lld)\n", (double)w->arena_bytes / 1048576, o->phase, (long long)o->s.recompute);
+    text_format(&t, "; activations and workspaces %.1f MiB (%s, level %lld)\n", (double)(w->arena_bytes + cpu_scratch()) / 1048576, o->phase, (long long)o->s.recompute);
     fputs(t.at, stdout);
     text_free(&t);
 }

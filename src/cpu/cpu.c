@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "cpu/barrier.h"
 
 /* ---- which build ---- */
 
@@ -208,9 +209,12 @@ static int is_small(const struct cpu_kernel *k, const struct step *s) { return k
 static void run_steps(struct step *const *steps, int n)
 {
     static _Atomic int counter[2];
+    static struct barrier barrier;
     counter[0] = counter[1] = 0;
 #pragma omp parallel num_threads(cpu.threads)
     {
+#pragma omp single
+        barrier_open(&barrier, omp_get_num_threads());
         int me = omp_get_thread_num(), turn = 0, behind = 0;         /* behind: thread 0 may still be at small steps */
         char *scratch = cpu.scratch + (size_t)me * scratch_stride();
         for (int i = 0; i < n; i++) {
@@ -226,12 +230,10 @@ static void run_steps(struct step *const *steps, int n)
                     if (me == 0) run_alone(k, s, p, tasks, scratch);
                     behind = 1;
                 } else {
-                    if (behind) {
-#pragma omp barrier
-                    }
+                    if (behind) barrier_meet(&barrier);
                     run_phase(k, s, p, tasks, &counter[turn], scratch);
                     if (me == 0) counter[!turn] = 0;                 /* nobody uses it before the barrier, nobody after it yet */
-#pragma omp barrier
+                    barrier_meet(&barrier);
                     turn = !turn;
                     behind = 0;
                 }
