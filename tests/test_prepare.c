@@ -204,6 +204,26 @@ static void meta_of_nanogpt(void **state)
     assert_false(path_is_file(path));                        /* it would tell nanoGPT of six characters */
 }
 
+/* nanoGPT's data/shakespeare says nothing of itself: it is taken for GPT-2's, but any model that has its ids will do. */
+static void nothing_but_ids(void **state)
+{
+    static const char train[] = "\1\0\x50\x04\2\0", val[] = "\3\0\4\0";
+    struct dataset d;
+    (void)state;
+    assert_ok(dir_make(at("ids")));
+    assert_ok(file_write(at("ids/train.bin"), train, sizeof train - 1));
+    assert_ok(file_write(at("ids/val.bin"), val, sizeof val - 1));
+    assert_ok(dataset_open(&d, at("ids")));
+    assert_int_equal(d.vocab, 50257);
+    assert_int_equal(d.needs, 0x451);
+    dataset_close(&d);
+    write_text(at("ids/dataset.json"), "{\"bits\": 16, \"vocab\": 50300}");
+    assert_ok(dataset_open(&d, at("ids")));
+    assert_int_equal(d.vocab, 50300);
+    assert_int_equal(d.needs, 50300);
+    dataset_close(&d);
+}
+
 /* nanoGPT's numbers (data/shakespeare_char and data/shakespeare). */
 static void shakespeare_by_characters(void **state)
 {
@@ -735,6 +755,7 @@ int main(void)
         cmocka_unit_test(cut_by_characters),
         cmocka_unit_test(validation_file),
         cmocka_unit_test(meta_of_nanogpt),
+        cmocka_unit_test(nothing_but_ids),
         cmocka_unit_test(shakespeare_by_characters),
         cmocka_unit_test(shakespeare_by_gpt2),
         cmocka_unit_test(last_documents_validate),

@@ -1,4 +1,5 @@
 /* main.c -- nib VERB ... */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,8 +98,18 @@ static void print_error(void)
     fputc('\n', stderr);
 }
 
+/* Where one of the three is closed, the next file would take its place, and what is printed would go there. */
+static void open_descriptors(void)
+{
+    int fd;
+    do fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_descriptors();
     signal(SIGPIPE, SIG_IGN);
     int code = run(argc, argv);
     screen_clear();

@@ -45,18 +45,18 @@ def train(texts):
     return t
 
 
-def main():
+def make(path):
     texts = stories()
     t = train(texts)
     words = {word for text in texts for word, _ in t.pre_tokenizer.pre_tokenize_str(text)}
     longer = sorted(word for word in words if len(t.model.tokenize(word)) > 1)
     file = json.loads(t.to_str())
     file["model"]["merges"] = [" ".join(merge) for merge in file["model"]["merges"]]         # the spelling that all versions read
-    with open("src/text/tales_tokenizer.json", "w", encoding="utf-8") as f:
+    with open(path, "w", encoding="utf-8") as f:
         json.dump(file, f, ensure_ascii=False, separators=(",", ":"))
         f.write("\n")
-    print("%d words, %d tokens; words of more than one token: %s" % (len(words), t.get_vocab_size(), longer or "none"))
+    return "%d words, %d tokens; words of more than one token: %s" % (len(words), t.get_vocab_size(), longer or "none")
 
 
 if __name__ == "__main__":
-    main()
+    print(make("src/text/tales_tokenizer.json"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the golden files of tests/test_tokenizer.c by libraries that are not ours.  Run from the root of the checkout:
+"""Makes the golden files of tests/test_tokenizer.c by libraries that are not ours:
 
-    python tests/twin/make_tokenizer_golden.py [folder with GPT-2's vocab.bpe and encoder.json]
+    python tests/twin/make_tokenizer_golden.py FOLDER           with GPT-2's vocab.bpe and encoder.json
 
 tests/golden/bpe300/tokenizer.json   a byte-level BPE of 300 merges, trained here on TEXT by Hugging Face's tokenizers
 tests/golden/tokenizer_cases.json    texts, and their ids by that vocabulary and by GPT-2's (tiktoken); variants of the
@@ -14,12 +14,12 @@ import json
 import random
 import struct
 import sys
+from pathlib import Path
 
 import tiktoken
 from tiktoken.load import data_gym_to_mergeable_bpe_ranks
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-GPT2_FILES = sys.argv[1] if len(sys.argv) > 1 else "../shared/data/gpt2-bpe"
 MERGES = 300
 END = "<|endoftext|>"
 
@@ -140,8 +140,8 @@ def encode(tokenizer, text, specials_as_text):
     return tokenizer.encode(text, add_special_tokens=False).ids
 
 
-def gpt2():
-    ranks = data_gym_to_mergeable_bpe_ranks(GPT2_FILES + "/vocab.bpe", GPT2_FILES + "/encoder.json")
+def gpt2(files):
+    ranks = data_gym_to_mergeable_bpe_ranks(str(files / "vocab.bpe"), str(files / "encoder.json"))
     pattern = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
     return tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={END: 50256})
 
@@ -154,12 +154,9 @@ def broken_texts():
     return [[t.hex(), t.decode("utf-8", errors="replace")] for t in texts]
 
 
-def main():
-    trained = train()
-    with open("tests/golden/bpe300/tokenizer.json", "w", encoding="utf-8") as f:
-        json.dump(trained, f, ensure_ascii=False, separators=(",", ":"))
-        f.write("\n")
-    base, reference = Tokenizer.from_str(json.dumps(trained)), gpt2()
+def make_cases(trained, reference):
+    """By the trained vocabulary and by GPT-2's."""
+    base = Tokenizer.from_str(json.dumps(trained))
     texts = [(t, 1) for t in BY_HAND + random_texts(90)] + LONG
     cases = []
     for text, times in texts:
@@ -178,9 +175,17 @@ def main():
         golden = {key: short([n for text, times in texts if times == 1 for n in numbers(text) + [0xFFFFFFFF]], 0) for key, numbers in lists.items()}
         others.append(dict({"name": name, "change": change}, **golden))
     line = lambda rows: "[\n" + ",\n".join(json.dumps(row, ensure_ascii=True, separators=(",", ":")) for row in rows) + "\n]"
-    with open("tests/golden/tokenizer_cases.json", "w", encoding="utf-8") as f:
-        f.write('{"cases": %s,\n"variants": %s,\n"replaced": %s}\n' % (line(cases), line(others), line(broken_texts())))
+    return '{"cases": %s,\n"variants": %s,\n"replaced": %s}\n' % (line(cases), line(others), line(broken_texts()))
+
+
+def make_all(folder, gpt2_files):
+    """gpt2_files None: without the cases."""
+    trained = train()
+    (folder / "bpe300").mkdir(exist_ok=True)
+    (folder / "bpe300/tokenizer.json").write_text(json.dumps(trained, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    if gpt2_files:
+        (folder / "tokenizer_cases.json").write_text(make_cases(trained, gpt2(gpt2_files)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    make_all(Path(__file__).parent.parent / "golden", Path(sys.argv[1]))

@@ -1,0 +1,667 @@
+/* test_cli.c -- nib as its users see it: the first minutes with each verb, what a run writes, and that a run that was
+ * interrupted or killed ends as if it had not been.  SEED and COUNT (kills) may be given in the environment. */
+#include "program.h"
+
+#include <math.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <zlib.h>
+
+#include "base/json.h"
+
+static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check" };
+enum { VERBS = sizeof verbs / sizeof *verbs };
+static const char DASHES[] = "\n---------------\n";
+
+/* my.txt, its tokens in data/my, and a run on them; the run's best step is its last. */
+static int set_up(void **state)
+{
+    if (enter_program(state)) return -1;
+    write_play("my.txt", 100);
+    if (run("data my.txt")) return print_error("%s", ERR), -1;
+    if (run("train --dataset=my --out_dir=run " TINY " --max_iters=60 --eval_interval=20 --eval_iters=20 --warmup_iters=0 --learning_rate=1e-2"))
+        return print_error("%s", ERR), -1;
+    return 0;
+}
+
+/* ---- the first minutes ---- */
+
+static void first_words(void **state)
+{
+    static const char *const lines[] = { "", "--help", "-h", "help" };
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        runs("%s", lines[i]);
+        assert_string_equal(ERR, "");
+        for (int v = 0; v < VERBS; v++) {
+            char line[32];
+            snprintf(line, sizeof line, "\n  nib %-7s ", verbs[v]);
+            assert_has(OUT, line);
+        }
+    }
+    runs("--version");
+    assert_memory_equal(OUT, "nib ", 4);
+}
+
+static void help_of_verbs(void **state)
+{
+    (void)state;
+    for (int v = 0; v < VERBS; v++) {
+        char line[32];
+        snprintf(line, sizeof line, "nib %s ", verbs[v]);
+        runs("%s --help", verbs[v]);
+        assert_has(OUT, line);
+        assert_string_equal(ERR, "");
+        runs("%s -h", verbs[v]);
+    }
+    runs("train --help");
+    assert_has(OUT, "--gradient_accumulation_steps=40");
+}
+
+static void unknown_words(void **state)
+{
+    (void)state;
+    run("frobnicate");
+    assert_int_equal(nib.status, E_USAGE);
+    assert_has(ERR, "nib: nib has no verb frobnicate\n");
+    fails(E_USAGE, "unknown option --blok_size; did you mean --block_size?", "train --blok_size=3");
+    fails(E_USAGE, "unknown option --temprature; did you mean --temperature?", "sample run --temprature=1");
+    fails(E_USAGE, "unknown option -n; options begin with two dashes", "sample run -n 3");
+    fails(E_USAGE, "--top_k=many: an integer is expected", "sample run --top_k=many");
+    fails(E_USAGE, "from 0 to 1 is expected", "sample run --top_p=2");
+    fails(E_USAGE, "one of half|exact", "sample run --crop=quarter");
+    fails(E_USAGE, "--seed needs a value", "sample run --seed");
+    fails(E_USAGE, "unexpected argument other", "sample run other");
+}
+
+/* ---- nib data and nib train: from a text to a run ---- */
+
+static void assert_files(const char *where, const char *const *names)
+{
+    char path[PATH_SIZE];
+    for (; *names; names++) {
+        assert_ok(path_join(path, where, *names));
+        if (!path_is_file(path)) fail_msg("%s is not there", path);
+    }
+}
+
+static const char *const run_files[] = { "config.json", "generation_config.json", "metrics.jsonl", "model.safetensors", "run.conf", "tokenizer.json", NULL };
+
+static void train_a_text(void **state)
+{
+    (void)state;
+    write_play("hamlet.txt", 60);
+    runs("train hamlet.txt --minutes=0.01 --threads=1 --max_iters=20");
+    assert_has(OUT, "hamlet.txt: ");
+    assert_has(OUT, " tokens to train on, ");
+    assert_has(OUT, "step 20: train loss ");
+    assert_has(OUT, "done: nib sample out\n");
+    assert_has(ERR, "note: chosen for 0.01 minutes here: --n_layer=2 --n_head=2 --n_embd=64 ");
+    assert_files("out", run_files);
+    assert_files("data/hamlet", (const char *const[]){ "train.bin", "val.bin", "meta.pkl", "dataset.json", "tokenizer.json", NULL });
+    runs("train hamlet.txt --out_dir=own " TINY " --max_iters=2");       /* what the user says stands */
+    assert_has(OUT, "gpt2: 1 layers, 2 heads, width 16, context 16, ");
+    assert_has(OUT, ", 2 iterations, ");
+    runs("train --dataset=data/hamlet --out_dir=again " TINY " --max_iters=2");
+    assert_same_file("own/tokenizer.json", "again/tokenizer.json");
+}
+
+static void data_of_all_kinds(void **state)
+{
+    static const char lines[] = "{\"story\": \"once upon\"}\n{\"story\": \"a time\"}\n{\"story\": \"the end\"}\n";
+    (void)state;
+    runs("data my.txt --out D");
+    assert_has(OUT, "D: ");
+    assert_same_file("D/train.bin", "data/my/train.bin");
+    assert_int_equal(mkdir("texts", 0755), 0);
+    write_text("texts/a.txt", "first text");
+    write_text("texts/b.txt", "second text");
+    runs("data texts --tokenizer=char --out F");
+    assert_has(OUT, ", 2 documents\n");
+    write_text("s.jsonl", lines);
+    gzFile z = gzopen("s.jsonl.gz", "wb");
+    assert_int_equal(gzputs(z, lines), (int)strlen(lines));
+    gzclose(z);
+    runs("data s.jsonl --field=story --out J");
+    assert_has(OUT, ", 3 documents\n");
+    runs("data s.jsonl.gz --field=story --out Z");
+    assert_same_file("J/train.bin", "Z/train.bin");
+    fails(E_DATA, "\"text\"", "data s.jsonl --out X");
+    runs("data tales --count=200 --out T");
+    assert_has(OUT, "T: ");
+    runs("data texts/a.txt texts/b.txt --tokenizer=char --val=texts/b.txt");
+    assert_files("data/a", (const char *const[]){ "train.bin", "val.bin", NULL });
+    runs_how(HOW(.in = "my.txt"), "data - --tokenizer=char --out P");
+    assert_same_file("P/train.bin", "D/train.bin");
+}
+
+/* ---- metrics.jsonl ---- */
+
+static const char *const step_keys[] = { "step", "loss", "lr", "grad_norm", "ms", "tok_s", "mfu", NULL },
+                  *const evaluation_keys[] = { "step", "train_loss", "val_loss", NULL };
+
+/* The object has these keys, each a finite number, and no others. */
+static void assert_numbers(const json_t *o, const char *const *keys, const char *line)
+{
+    size_t n = 0;
+    for (; keys[n]; n++) {
+        double x;
+        if (json_get_real(o, keys[n], &x, line) || !isfinite(x)) fail_msg("%s: %s", keys[n], line);
+    }
+    assert_int_equal(json_object_size(o), n);
+}
+
+static void metrics(void **state)
+{
+    (void)state;
+    struct text all = { 0 };
+    int64_t steps = 0, evaluations = 0, step;
+    char *rest;
+    assert_ok(file_read("run/metrics.jsonl", LIMIT, &all));
+    assert_int_equal(all.at[all.size - 1], '\n');
+    for (char *line = strtok_r(all.at, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        json_t *o;
+        assert_ok(json_parse(&o, line, strlen(line), line));
+        assert_ok(json_get_int(o, "step", 0, 60, &step, line));
+        if (json_has(o, "val_loss")) {
+            assert_numbers(o, evaluation_keys, line);
+            assert_int_equal(step, 20 * evaluations++);
+        } else {
+            assert_numbers(o, step_keys, line);
+            assert_int_equal(step, steps++);
+        }
+        json_decref(o);
+    }
+    assert_int_equal(steps, 60);
+    assert_int_equal(evaluations, 4);
+    text_free(&all);
+}
+
+/* ---- nib eval ---- */
+
+static json_t *evaluated(const char *line)
+{
+    json_t *o;
+    runs("%s --json", line);
+    assert_ok(json_parse(&o, OUT, strlen(OUT), "standard output"));
+    assert_string_equal(ERR, "");
+    return o;
+}
+
+static double number(const json_t *o, const char *key)
+{
+    double x;
+    assert_ok(json_get_real(o, key, &x, "standard output"));
+    return x;
+}
+
+static void eval(void **state)
+{
+    (void)state;
+    char part[32];
+    json_t *val = evaluated("eval run --dataset=my"), *train = evaluated("eval run --dataset=data/my --split=train"),
+           *rows = evaluated("eval run --dataset=my --batch_size=3 --threads=2"), *half = evaluated("eval run --dataset=my --block_size=8");
+    assert_true(number(val, "loss") > 0.5 && number(val, "loss") < 3.6);         /* it has learned something: ln(37) = 3.6 */
+    assert_float_equal(number(val, "perplexity"), exp(number(val, "loss")), 1e-3);
+    assert_int_equal((int)number(val, "tokens") % 16, 0);
+    assert_true(number(train, "tokens") > 5 * number(val, "tokens"));
+    assert_true(number(rows, "loss") == number(val, "loss"));
+    assert_true(number(half, "loss") > number(val, "loss"));
+    runs("eval run --dataset=my");
+    snprintf(part, sizeof part, "loss %.4f", number(val, "loss"));
+    assert_has(OUT, part);
+    json_decref(val);
+    json_decref(train);
+    json_decref(rows);
+    json_decref(half);
+    fails(E_USAGE, "which data", "eval run");
+    fails(E_USAGE, "block_size 17 is more than the 16 positions", "eval run --dataset=my --block_size=17");
+}
+
+static void floor_of_tales(void **state)
+{
+    (void)state;
+    runs("data tales --count=50 --out T50");
+    runs("train --dataset=T50 --out_dir=teller " TINY " --max_iters=2");
+    json_t *e = evaluated("eval teller --dataset=T50");
+    assert_true(number(e, "floor") > 0 && number(e, "floor") < number(e, "loss"));
+    json_decref(e);
+    runs("sample teller --num_samples=3 --max_new_tokens=20 --past_end");
+    write_text("heard.txt", OUT);
+    runs("tales judge heard.txt --stories=10");
+    assert_string_equal(OUT, "0 of 3 stories hold together (0%); 0 of these are new (0%)\n");
+}
+
+/* ---- nib sample ---- */
+
+static struct text sampled;                                  /* what sample() returned last */
+
+/* The texts that `nib sample run ...` prints; nothing else may come. */
+static const char *sample(const char *options)
+{
+    runs("sample run --threads=1 %s", options);
+    assert_string_equal(ERR, "");
+    text_clear(&sampled);
+    text_add(&sampled, OUT);
+    return sampled.at;
+}
+
+/* The same, of one sample without its dashes. */
+static char *one(const char *options)
+{
+    char line[WORDS_SIZE];
+    snprintf(line, sizeof line, "--num_samples=1 %s", options);
+    const char *all = sample(line), *dashes = strstr(all, DASHES);
+    assert_non_null(dashes);
+    assert_string_equal(dashes, DASHES);
+    return strndup(all, (size_t)(dashes - all));
+}
+
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)); text += strlen(part)) n++;
+    return n;
+}
+
+static void assert_same_samples(const char *a, const char *b)
+{
+    char *x = strdup(sample(a));
+    if (strcmp(x, sample(b))) fail_msg("%s: %s\n%s: %s", a, x, b, sampled.at);
+    free(x);
+}
+
+static void assert_other_samples(const char *a, const char *b)
+{
+    char *x = strdup(sample(a));
+    if (!strcmp(x, sample(b))) fail_msg("%s and %s: %s", a, b, x);
+    free(x);
+}
+
+static void prompts_and_lengths(void **state)
+{
+    (void)state;
+    char *x = one("--max_new_tokens=40");
+    assert_int_equal(strlen(x), 41);
+    assert_int_equal(x[0], '\n');                            /* nanoGPT's prompt */
+    free(x);
+    x = one("'--start=ROMEO:' --max_new_tokens=7");
+    assert_int_equal(strlen(x), 13);
+    assert_memory_equal(x, "ROMEO:", 6);
+    free(x);
+    write_text("prompt.txt", "JULIET:\nI must wait");
+    x = one("--start=FILE:prompt.txt --max_new_tokens=5");   /* longer than the context */
+    assert_memory_equal(x, "JULIET:\nI must wait", 19);
+    assert_int_equal(strlen(x), 24);
+    free(x);
+    assert_int_equal(count(sample("--num_samples=40 --max_new_tokens=3 --start=ROMEO"), "ROMEO"), 40);
+    assert_int_equal(count(sampled.at, DASHES), 40);
+    sample("--num_samples=3 --max_new_tokens=30");
+    x = one("--max_new_tokens=30");
+    assert_memory_equal(sampled.at, x, strlen(x));           /* the first of three */
+    free(x);
+    assert_same_samples("--max_new_tokens=9", "--max_new_tokens=9 --stream=false");
+    assert_same_samples("--max_new_tokens=9", "--max_new_tokens=9 --out_dir=run --init_from=resume");
+    fails(E_DATA, "~", "sample run --start=~");              /* not in its vocabulary */
+    fails(E_USAGE, "empty", "sample run --start=");
+    fails(E_IO, "absent.txt", "sample run --start=FILE:absent.txt");
+}
+
+static void choices(void **state)
+{
+    (void)state;
+    static const char *const greedy[] = { "--temperature=0", "--top_k=1", "--top_p=1e-6", "--min_p=1", "--temperature=1e-3 --top_k=0" };
+    char line[128];
+    for (size_t i = 0; i < sizeof greedy / sizeof *greedy; i++) {
+        snprintf(line, sizeof line, "--num_samples=2 --max_new_tokens=30 %s", greedy[i]);
+        assert_same_samples("--num_samples=2 --max_new_tokens=30 --greedy", line);
+    }
+    assert_same_samples("--max_new_tokens=30", "--max_new_tokens=30 --seed=1337");
+    assert_other_samples("--max_new_tokens=30", "--max_new_tokens=30 --seed=2");
+    assert_other_samples("--max_new_tokens=30 --top_k=2", "--max_new_tokens=30 --top_k=0");
+    assert_other_samples("--max_new_tokens=30 --temperature=3", "--max_new_tokens=30 --temperature=0.3");
+    assert_same_samples("--max_new_tokens=30 --top_p=1", "--max_new_tokens=30 --top_p=1 --min_p=0 --repetition_penalty=1");
+    assert_other_samples("--greedy --num_samples=1 --max_new_tokens=30", "--greedy --num_samples=1 --max_new_tokens=30 --repetition_penalty=5");
+    assert_same_samples("--max_new_tokens=30", "--max_new_tokens=30 --threads=2");
+    sample("--max_new_tokens=30 --dtype=bfloat16");
+}
+
+static void stops(void **state)
+{
+    (void)state;
+    char *x = one("--max_new_tokens=60 --start=R"), *stop = strndup(x + 20, 3), line[128], *y;
+    snprintf(line, sizeof line, "--max_new_tokens=60 --start=R '--stop=%s'", stop);
+    y = one(line);
+    const char *first = strstr(x + 1, stop);
+    assert_int_equal(strlen(y), first - x);                  /* up to it, without it */
+    assert_memory_equal(x, y, strlen(y));
+    free(y);
+    y = one("--max_new_tokens=60 --start=R '--stop=[\"~~\", \"e\", \" \"]'");
+    assert_int_equal(strcspn(x + 1, "e ") + 1, strlen(y));
+    assert_memory_equal(x, y, strlen(y));
+    free(y);
+    free(x);
+    free(stop);
+    fails(E_USAGE, "none of them empty", "sample run --stop=");
+    fails(E_DATA, "--stop", "sample run --stop=[1");
+}
+
+/* Of a text that reaches far beyond the context, each last character follows from the 16 before it. */
+static void exact_crop(void **state)
+{
+    (void)state;
+    enum { CONTEXT = 16 };
+    char *x = one("--greedy --crop=exact --max_new_tokens=40 --start=I"), *half = one("--greedy --max_new_tokens=40 --start=I");
+    assert_int_equal(strlen(x), 41);
+    assert_int_equal(strlen(half), 41);
+    assert_memory_equal(x, half, CONTEXT + 1);
+    for (int i = CONTEXT; i < 41; i += 6) {
+        struct text part = { 0 };
+        text_bytes(&part, x + i - CONTEXT, CONTEXT);
+        write_text("part.txt", part.at);
+        char *next = one("--greedy --max_new_tokens=1 --start=FILE:part.txt");
+        assert_int_equal(next[CONTEXT], x[i]);
+        free(next);
+        text_free(&part);
+    }
+    free(x);
+    free(half);
+}
+
+/* ---- nib info, nib check, nib tales ---- */
+
+static void info(void **state)
+{
+    (void)state;
+    runs("info run");
+    assert_has(OUT, "gpt2: 1 layers, 2 heads, width 16, context 16, vocabulary ");
+    assert_has(OUT, " parameters, ");
+    runs("info");
+    assert_has(OUT, "124,373,760 parameters");               /* nanoGPT's default model */
+    write_text("char.conf", "block_size = 256\nbatch_size = 4\nn_layer = 6\nn_head = 6\nn_embd = 384\n");
+    runs("info char.conf --vocab_size=65");
+    assert_has(OUT, "10,745,088 parameters");
+    static const char *const phases[] = { "train", "eval", "infer" };
+    for (int i = 0; i < 3; i++) {
+        runs("info run --plan --phase=%s --threads=1", phases[i]);
+        assert_has(OUT, "h.0.attn.c_attn");
+        assert_has(OUT, phases[i]);
+    }
+    fails(E_IO, "nowhere: no such model folder", "info nowhere");
+}
+
+static void check(void **state)
+{
+    static const char *const files[] = { "model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json" };
+    (void)state;
+    char path[PATH_SIZE];
+    runs("train --dataset=my --out_dir=sound " TINY " --max_iters=2 --eval_interval=2 --learning_rate=0 --decay_lr=False");
+    runs("train --init_from=resume --out_dir=sound --max_iters=4 --learning_rate=1");        /* the worse, so that both steps stay */
+    runs("check sound");
+    assert_has(OUT, "sound/step-00000004: verified\n");
+    for (int i = 0; i < 4; i++) {
+        struct stat st;
+        snprintf(path, sizeof path, "sound/step-00000004/%s", files[i]);
+        assert_int_equal(stat(path, &st), 0);
+        flip(path, (size_t)st.st_size / 2);
+        fails(E_DATA, i == 3 ? "step-00000004" : files[i], "check sound");
+        assert_has(OUT, "sound/step-00000002: verified\n");
+        assert_int_equal(count(OUT, ": verified\n"), 1);
+        flip(path, (size_t)st.st_size / 2);
+        runs("check sound");
+    }
+    assert_int_equal(unlink(path), 0);
+    fails(E_IO, "manifest.json", "check sound");
+    fails(E_IO, "data has no checkpoint", "check data");
+    fails(E_IO, "nowhere", "check nowhere");
+    fails(E_USAGE, "which run", "check");
+}
+
+static void tales(void **state)
+{
+    (void)state;
+    char *told;
+    runs("tales --count=4 --seed=5");
+    told = strdup(OUT);
+    assert_int_equal(count(told, "\n\n"), 3);
+    runs("tales --count=4 --seed=5");
+    assert_string_equal(OUT, told);
+    runs("tales --count=4 --seed=6");
+    assert_string_not_equal(OUT, told);
+    struct text samples = { 0 };
+    char *rest;
+    for (char *story = strtok_r(told, "\n", &rest); story; story = strtok_r(NULL, "\n", &rest)) text_format(&samples, "%s%s", story, DASHES);
+    text_format(&samples, "This is no tale.%s", DASHES);
+    write_text("told.txt", samples.at);
+    runs("tales judge told.txt --seed=5 --stories=3");
+    assert_string_equal(OUT, "4 of 5 stories hold together (80%); 1 of these are new (25%)\n");
+    runs_how(HOW(.in = "told.txt"), "tales judge --seed=5 --stories=4");
+    assert_has(OUT, "; 0 of these are new");
+    text_free(&samples);
+    free(told);
+}
+
+/* ---- the examples ---- */
+
+static const char *example(const char *name)
+{
+    static char path[PATH_SIZE];
+    const char *where = getenv("EXAMPLES");
+    if (!where || path_join(path, where, name) || !path_is_file(path)) {
+        print_message("skipped: no examples in $EXAMPLES\n");
+        return NULL;
+    }
+    return path;
+}
+
+static void examples(void **state)
+{
+    (void)state;
+    const char *path = example("learn");
+    double first = 0, last = 0;
+    if (!path) skip();
+    runs_how(HOW(.program = path), "my.txt");
+    assert_int_equal(sscanf(OUT, "step 0 loss %lf", &first), 1);
+    assert_non_null(strstr(OUT, "step 180  loss "));
+    sscanf(strstr(OUT, "step 180  loss "), "step 180 loss %lf", &last);
+    assert_true(first > 5 && last < 3);
+    path = example("write");
+    runs_how(HOW(.program = path), "run ROMEO");
+    assert_memory_equal(OUT, "ROMEO", 5);
+    assert_int_equal(strlen(OUT), 5 + 200 + 1);
+    assert_int_equal(run_how(HOW(.program = path), "nowhere"), E_IO);
+}
+
+/* ---- a run that stops goes on as if it had not ---- */
+
+#define LEARNS TINY " --gradient_accumulation_steps=2 --dropout=0.2 --eval_interval=5 --warmup_iters=5 --lr_decay_iters=60 --learning_rate=1e-2 --max_iters=60"
+
+/* Everything that metrics.jsonl says of losses, rates and norms; not of times. */
+static void read_metrics(const char *out, struct text *facts)
+{
+    char path[PATH_SIZE], *rest;
+    struct text all = { 0 };
+    assert_ok(path_join(path, out, "metrics.jsonl"));
+    assert_ok(file_read(path, LIMIT, &all));
+    for (char *line = strtok_r(all.at, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char *ms = strstr(line, ", \"ms\"");
+        text_format(facts, "%.*s\n", ms ? (int)(ms - line) : (int)strlen(line), line);
+    }
+    text_free(&all);
+}
+
+/* Both runs have ended with iteration 60, with the same bits. */
+static void assert_same_runs(const char *a, const char *b)
+{
+    static const char *const files[] = { "model.safetensors", "step-00000060/model.safetensors", "step-00000060/optimizer.safetensors",
+                                         "step-00000060/trainer.json", "config.json" };
+    struct text one = { 0 }, other = { 0 };
+    char x[PATH_SIZE], y[PATH_SIZE];
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        assert_ok(path_join(x, a, files[i]));
+        assert_ok(path_join(y, b, files[i]));
+        assert_same_file(x, y);
+    }
+    read_metrics(a, &one);
+    read_metrics(b, &other);
+    assert_string_equal(one.at, other.at);
+    runs("check %s", b);
+    text_free(&one);
+    text_free(&other);
+}
+
+static void interrupt(const char *options, const char *straight, const char *out, int signal)
+{
+    struct program p = { 0 };
+    runs("train --dataset=my --out_dir=%s " LEARNS " %s", straight, options);
+    starts(&p, "train --dataset=my --out_dir=%s " LEARNS " %s", out, options);
+    await(&p, "step 12/60");
+    kill(p.pid, signal);                                     /* it is still running: nobody has read what it printed since */
+    assert_int_equal(end(&p), E_STOPPED);
+    assert_has(p.text[1].at, "nib: stopped at iteration ");
+    assert_has(p.text[1].at, "; go on with: nib train --init_from=resume --out_dir=");
+    assert_int_equal(count(p.text[1].at, "nib: "), 1);
+    runs("check %s", out);
+    runs("train --init_from=resume --out_dir=%s", out);      /* all else is recorded */
+    assert_has(OUT, "resumed at iteration ");
+    assert_same_runs(straight, out);
+    for (int i = 0; i < 2; i++) text_free(&p.text[i]);
+}
+
+/* Ctrl-C ends at once what has nothing to save, and a sample with a whole character; the line that says so is the only one. */
+static void interrupts(void **state)
+{
+    (void)state;
+    starts(&nib, "tales --count=1000000");
+    await(&nib, "\n\n");
+    kill(nib.pid, SIGINT);
+    assert_int_equal(end(&nib), -SIGINT);
+    assert_string_equal(ERR, "");
+    starts(&nib, "sample run --num_samples=1 --max_new_tokens=1000000 --threads=1 '--start=ROMEO:'");
+    await(&nib, "ROMEO:");
+    kill(nib.pid, SIGINT);
+    end(&nib);
+    if (!has_failed(E_STOPPED, "interrupted")) fail_msg("%d: %s", nib.status, ERR);
+}
+
+static void resume_after_interrupt(void **state) { (void)state; interrupt("", "straight", "stopped", SIGINT); }
+static void resume_after_interrupt_bf16(void **state) { (void)state; interrupt("--dtype=bfloat16", "straight16", "stopped16", SIGTERM); }
+
+static void resume_with_other_threads(void **state)
+{
+    (void)state;
+    runs("train --dataset=my --out_dir=half " LEARNS " --max_iters=30 --threads=2");
+    runs("train --init_from=resume --out_dir=half --max_iters=60 --threads=1");
+    assert_same_runs("straight", "half");
+    runs("train --init_from=resume --out_dir=half");         /* nothing is left to do */
+    assert_same_runs("straight", "half");
+}
+
+static void same_bits_with_two_threads(void **state)
+{
+    (void)state;
+    runs("train --dataset=my --out_dir=one " LEARNS " --n_embd=64 --n_layer=2 --threads=1");
+    runs("train --dataset=my --out_dir=two " LEARNS " --n_embd=64 --n_layer=2 --threads=2");
+    assert_same_runs("one", "two");
+    runs("train --dataset=my --out_dir=one16 " LEARNS " --dtype=bfloat16 --n_embd=64 --threads=1");
+    runs("train --dataset=my --out_dir=two16 " LEARNS " --dtype=bfloat16 --n_embd=64 --threads=2");
+    assert_same_runs("one16", "two16");
+}
+
+/* A run from scratch moves an older one aside; nothing of it is lost. */
+static void another_run_in_the_folder(void **state)
+{
+    (void)state;
+    char before[65], after[65];
+    runs("train --dataset=my --out_dir=used " TINY " --max_iters=2");
+    hash_of("used/model.safetensors", before);
+    runs("train --dataset=my --out_dir=used " TINY " --max_iters=3");
+    assert_has(ERR, "note: used held a run, which is now in used.1 ");
+    hash_of("used.1/model.safetensors", after);
+    assert_string_equal(before, after);
+    runs("check used.1");
+    runs("check used");
+}
+
+static long number_from(const char *name, long otherwise)
+{
+    const char *text = getenv(name);
+    return text && *text ? strtol(text, NULL, 10) : otherwise;
+}
+
+static long microseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Lets the run in `out` begin or go on for so long and kills it; 1: it had ended before. */
+static int kill_after(const char *out, const char *options, long us)
+{
+    int code = run("check %s", out), fresh = code == E_IO;   /* nothing saved yet; what is there is sound */
+    if (code && !fresh) fail_msg("%s%s", OUT, ERR);
+    if (fresh) starts(&nib, "train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", out, options);
+    else starts(&nib, "train --init_from=resume --out_dir=%s", out);
+    usleep((useconds_t)us);
+    kill(nib.pid, SIGKILL);
+    code = end(&nib);
+    if (code && code != -SIGKILL) fail_msg("nib ended with %d:\n%s%s", code, OUT, ERR);
+    return !code;
+}
+
+/* Kills at moments drawn from the time that a whole run takes, most of which goes by while checkpoints are written. */
+static void kills(const char *options, const char *name, int n)
+{
+    uint64_t state = (uint64_t)number_from("SEED", 1);
+    char straight[64], out[64];
+    snprintf(straight, sizeof straight, "%s-straight", name);
+    long start = microseconds();
+    runs("train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", straight, options);
+    int whole = (int)(microseconds() - start);
+    for (int i = 0, chain = 0; i < n; chain++) {
+        snprintf(out, sizeof out, "%s-%d", name, chain);
+        while (i < n && !kill_after(out, options, roll(&state, whole))) i++;
+        if (run("check %s", out)) runs("train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", out, options);
+        else runs("train --init_from=resume --out_dir=%s", out);
+        assert_same_runs(straight, out);
+    }
+}
+
+static void resume_after_kills(void **state)
+{
+    (void)state;
+    int n = (int)number_from("COUNT", 12);
+    kills("", "killed", n - n / 3);
+    kills("--dtype=bfloat16 --always_save_checkpoint=false", "killed16", n / 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_words),
+        cmocka_unit_test(help_of_verbs),
+        cmocka_unit_test(unknown_words),
+        cmocka_unit_test(train_a_text),
+        cmocka_unit_test(data_of_all_kinds),
+        cmocka_unit_test(metrics),
+        cmocka_unit_test(eval),
+        cmocka_unit_test(floor_of_tales),
+        cmocka_unit_test(prompts_and_lengths),
+        cmocka_unit_test(choices),
+        cmocka_unit_test(stops),
+        cmocka_unit_test(exact_crop),
+        cmocka_unit_test(info),
+        cmocka_unit_test(check),
+        cmocka_unit_test(tales),
+        cmocka_unit_test(examples),
+        cmocka_unit_test(interrupts),
+        cmocka_unit_test(resume_after_interrupt),
+        cmocka_unit_test(resume_after_interrupt_bf16),
+        cmocka_unit_test(resume_with_other_threads),
+        cmocka_unit_test(same_bits_with_two_threads),
+        cmocka_unit_test(another_run_in_the_folder),
+        cmocka_unit_test(resume_after_kills),
+    };
+    return cmocka_run_group_tests(tests, set_up, leave_program);
+}
