@@ -75,6 +75,7 @@ $B/libnib.a: $(OBJECTS)
 	@rm -f $@ && $(AR) rcs $@ $^
 $B/libnib.so: $(OBJECTS) src/api/exports.map
 	@$(CC) -shared $(CFLAGS) -Wl,-soname,libnib.so.0 -Wl,--version-script=src/api/exports.map $(OBJECTS) $(LDFLAGS) $(LDLIBS) -o $@
+	@ln -sf libnib.so $@.0
 $B/nib: $(CLI) $B/libnib.a
 	@$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
 nib libnib.a libnib.so: %: $B/% FORCE

@@ -1,9 +1,12 @@
 #!/bin/sh
-# run.sh TEST... -- runs cmocka programs, shows what failed and what was skipped, ends with one line of counts.
+# run.sh TEST... -- looks whether the house is in order, runs cmocka programs, shows what failed and what was skipped, ends with one
+# line of counts.
 # Exit status 1 if anything failed.
 cd "$(dirname "$0")/.." || exit 1
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 passed=0 failed=0 skipped=0
+if tests/house.sh; then passed=1; else failed=1; fi
+printf '%-28s %3d passed %3d failed %3d skipped\n' house $passed $failed 0
 for test in "$@"; do
     CMOCKA_MESSAGE_OUTPUT=TAP "$test" >"$log" 2>&1
     status=$?

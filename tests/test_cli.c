@@ -555,6 +555,21 @@ static void resume_with_other_threads(void **state)
     assert_same_runs("straight", "half");
     runs("train --init_from=resume --out_dir=half");         /* nothing is left to do */
     assert_same_runs("straight", "half");
+    fails(E_USAGE, "n_embd was something else", "train --init_from=resume --out_dir=half --n_embd=32");
+    fails(E_USAGE, "seed was something else", "train --init_from=resume --out_dir=half --seed=7");
+    assert_same_runs("straight", "half");
+}
+
+/* Data that say nothing of their tokens: the new model speaks as the one it came from. */
+static void finetuning_keeps_the_tokenizer(void **state)
+{
+    (void)state;
+    assert_ok(dir_make("data/bare"));
+    copy_into("data/bare", "data/my", "train.bin");
+    copy_into("data/bare", "data/my", "val.bin");
+    runs("train --init_from=run --dataset=bare --out_dir=tuned " TINY " --max_iters=2");
+    assert_same_file("run/tokenizer.json", "tuned/tokenizer.json");
+    runs("sample tuned --num_samples=1 --max_new_tokens=5");
 }
 
 static void same_bits_with_two_threads(void **state)
@@ -659,6 +674,7 @@ int main(void)
         cmocka_unit_test(resume_after_interrupt),
         cmocka_unit_test(resume_after_interrupt_bf16),
         cmocka_unit_test(resume_with_other_threads),
+        cmocka_unit_test(finetuning_keeps_the_tokenizer),
         cmocka_unit_test(same_bits_with_two_threads),
         cmocka_unit_test(another_run_in_the_folder),
         cmocka_unit_test(resume_after_kills),

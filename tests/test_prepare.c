@@ -617,6 +617,11 @@ static void shakespeare_by_name(void **state)
     write_text(at("play.txt"), "To be, or not to be");
     assert_ok(prepare_named("shakespeare_char", at("play.txt"), out, 0, 0, &o, &done));
     assert_texts("To be, or not to ", "be");
+    o.tokenizer = BPE300;                                    /* said aloud, it goes before the set's own */
+    assert_ok(prepare_named("shakespeare", at("play.txt"), out, 0, 0, &o, &done));
+    assert_int_equal(done.vocab, 557);
+    assert_fails(prepare_named("tales", NULL, out, 0, 0, &o, &done), E_USAGE, "tales brings a tokenizer of its own");
+    o.tokenizer = NULL;
     if (lacks(SHAKESPEARE) || lacks(GPT2)) skip();
     /* What was downloaded before is found. */
     assert_ok(path_join(cache, folder, "cache"));

@@ -47,12 +47,20 @@ static int usage(FILE *to)
     return to == stdout ? 0 : E_USAGE;
 }
 
+/* A message may quote what stands in files: nothing of that reaches the terminal as a control character. */
+static void print_message(const char *what, const char *text, size_t n)
+{
+    fputs(what, stderr);
+    for (size_t i = 0; i < n; i++) fputc((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i], stderr);
+    fputc('\n', stderr);
+}
+
 void cli_notices(struct text *notices)
 {
     screen_clear();
     for (const char *line = notices->size ? notices->at : ""; *line;) {
-        int n = (int)strcspn(line, "\n");
-        fprintf(stderr, "note: %.*s\n", n, line);
+        size_t n = strcspn(line, "\n");
+        print_message("note: ", line, n);
         line += n + (line[n] != 0);
     }
     text_clear(notices);
@@ -90,14 +98,6 @@ static int run(int argc, char **argv)
     FAIL(E_USAGE, "nib has no verb %s", argv[1]);
 }
 
-/* Messages may quote what stands in files: nothing of that reaches the terminal as a control character. */
-static void print_error(void)
-{
-    fputs("nib: ", stderr);
-    for (const char *c = error_text(); *c; c++) fputc((unsigned char)*c < ' ' || *c == 127 ? '?' : *c, stderr);
-    fputc('\n', stderr);
-}
-
 /* Where one of the three is closed, the next file would take its place, and what is printed would go there. */
 static void open_descriptors(void)
 {
@@ -114,6 +114,6 @@ int main(int argc, char **argv)
     int code = run(argc, argv);
     screen_clear();
     if ((fflush(stdout) || ferror(stdout)) && !code) code = error_set(E_IO, __FILE__, __LINE__, "standard output could not be written: is the disk full?");
-    if (code && strcmp(error_text(), "no error")) print_error();
+    if (code && strcmp(error_text(), "no error")) print_message("nib: ", error_text(), strlen(error_text()));
     return code;
 }

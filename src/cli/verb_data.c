@@ -12,7 +12,7 @@ struct data_options { const char *out, *tokenizer, *field, *val, *file; int64_t 
 #define FIELD(name) #name, .offset = offsetof(struct data_options, name)
 static const struct option table[] = {
     { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "the folder to write; by default data/NAME, NAME being that of the set or of the first input" },
-    { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "tokens", .help = "char: one token a character; gpt2; or a tokenizer file or folder; auto: char for one small text, gpt2 else" },
+    { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "tokens", .help = "char: one token a character; gpt2; or a tokenizer file or folder; auto: that of a named set, char for one small text, gpt2 else" },
     { FIELD(field), .kind = OPTION_TEXT, .initial = "text", .group = "input", .help = "which field of JSON lines is the text" },
     { FIELD(val), .kind = OPTION_TEXT, .initial = "0.1", .group = "input", .help = "the share of the text that validates, its end; or a file that does" },
     { FIELD(file), .kind = OPTION_TEXT, .initial = NULL, .group = "named sets", .help = "shakespeare, shakespeare_char: take the text from here instead of downloading it" },
@@ -21,10 +21,11 @@ static const struct option table[] = {
 };
 enum { SMALL_TEXT = 4 << 20 };
 
-static const char *choose_tokenizer(const struct data_options *o, int argc, char **argv)
+static const char *choose_tokenizer(const struct data_options *o, int argc, char **argv, int named)
 {
     struct file_map map;
     if (strcmp(o->tokenizer, "auto")) return o->tokenizer;
+    if (named) return NULL;
     if (argc != 1 || !path_is_file(argv[0]) || file_open_map(&map, argv[0])) return "gpt2";
     int small = map.size <= SMALL_TEXT;
     file_close_map(&map);
@@ -38,7 +39,7 @@ static int prepare_all(const struct data_options *o, int argc, char **argv, stru
     int named = argc == 1 && prepare_is_named(argv[0]);
     snprintf(stem, sizeof stem, "%.*s", (int)strcspn(base, "."), base);
     TRY(path_join(folder, "data", *stem ? stem : "text"));
-    struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .tokenizer = choose_tokenizer(o, argc, argv), .field = o->field, .val = o->val,
+    struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .tokenizer = choose_tokenizer(o, argc, argv, named), .field = o->field, .val = o->val,
                                  .notices = notices, .progress = screen_transfer, .context = (void *)(uintptr_t)(named ? "preparing" : "reading") };
     struct prepared done;
     if (named) TRY(prepare_named(argv[0], o->file, p.out, o->count, (uint64_t)o->seed, &p, &done));

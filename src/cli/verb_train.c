@@ -229,7 +229,11 @@ static int read_arguments(struct options *o, int *argc, char **argv, int *done)
     TRY(options_defaults(o));
     if (out) TRY(train_recorded(o, out));
     o->notices = notices;
-    return cli_options(o, argc, argv, 1, USAGE, done);
+    struct settings recorded = *s;
+    TRY(cli_options(o, argc, argv, 1, USAGE, done));
+    const char *differs = out ? settings_conflict(&recorded, s) : NULL;
+    FAIL_IF(differs, E_USAGE, "%s was something else when this run began (%s/run.conf says what), and cannot change; leave it out, or choose another --out_dir for a new run", differs, out);
+    return 0;
 }
 
 /* A text file as dataset: prepared into data/NAME, once. */

@@ -29,8 +29,8 @@ static int has_model(const char *folder)
 static int hub_folder(char folder[PATH_SIZE])
 {
     const char *hub = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"), *user = getenv("HOME");
-    if (hub) return snprintf(folder, PATH_SIZE, "%s", hub) < PATH_SIZE;
-    if (home) return !path_join(folder, home, "hub");
+    if (hub && *hub) return snprintf(folder, PATH_SIZE, "%s", hub) < PATH_SIZE;
+    if (home && *home) return !path_join(folder, home, "hub");
     return user && !path_join(folder, user, ".cache/huggingface/hub");
 }
 

@@ -153,7 +153,8 @@ int prepare_named(const char *name, const char *file, const char *out, int64_t c
     const struct set *set = find_set(name);
     struct prepare_options of_set = *o;
     FAIL_IF(!set, E_USAGE, "there is no set \"%.80s\"; there are shakespeare_char, shakespeare and tales", name);
+    FAIL_IF(!set->tokenizer && o->tokenizer, E_USAGE, "%s brings a tokenizer of its own; leave out --tokenizer", name);
     of_set.out = out;
-    of_set.tokenizer = set->tokenizer;
+    if (!o->tokenizer) of_set.tokenizer = set->tokenizer;
     return set->tokenizer ? prepare_shakespeare(file, &of_set, done) : prepare_tales(&of_set, seed, (uint64_t)count, done);
 }

@@ -8,7 +8,7 @@
 struct prepare_options {
     const char *const *inputs; int n;    /* files or folders; each .txt, .md ... or JSON lines (.jsonl, .json), plain or .gz; "-" is standard input */
     const char *out;                     /* the folder; made if absent */
-    const char *tokenizer;               /* "char", "gpt2", or a path (tokenizer_find) */
+    const char *tokenizer;               /* "char", "gpt2", or a path (tokenizer_find); NULL: a named set's own */
     const char *field;                   /* of JSON lines: which one is the text */
     const char *val;                     /* "0.1": the last tenth of the text, or of the documents; or a file of its own */
     struct text *notices;                /* what was skipped and why, a line each */

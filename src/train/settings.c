@@ -68,7 +68,7 @@ const int settings_count = sizeof settings_table / sizeof *settings_table;
 
 const char *settings_conflict(const struct settings *a, const struct settings *b)
 {
-    static const char *const fixed[] = { "dataset", "n_layer", "n_head", "n_embd", "bias", "gelu", "seed" };
+    static const char *const fixed[] = { "n_layer", "n_head", "n_embd", "bias", "gelu", "seed" };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         for (int k = 0; k < settings_count; k++) {
             const struct option *o = &settings_table[k];

@@ -36,7 +36,7 @@ struct settings {
 extern const struct option settings_table[];
 extern const int settings_count;
 
-/* What must agree between a run and its resumption: NULL, or the name of the first option that differs. */
+/* What must be the same when a run is resumed: NULL, or the name of the first option that differs. */
 const char *settings_conflict(const struct settings *a, const struct settings *b);
 
 #endif

@@ -28,7 +28,7 @@ struct run {
     const volatile sig_atomic_t *interrupted;
 
     struct dataset data;
-    struct tokenizer *tokenizer;         /* NULL: the data brings none */
+    struct tokenizer *tokenizer;         /* NULL: neither the data nor the model brings one */
     const struct model *model;
     struct config config;
     enum dtype type;
@@ -86,15 +86,25 @@ static int config_from_folder(struct run *r, const char *folder)
 
 static int open_data(struct run *r)
 {
-    char path[PATH_SIZE];
     size_t at;
     TRY(dataset_open(&r->data, r->s->dataset));
     for (int split = 0; split < (r->data.by_document ? 1 : 2); split++)          /* are the texts long enough? */
         TRY(dataset_draw(&r->data, (enum split)split, r->s->block_size, 0, 0, &at));
-    TRY(path_join(path, r->data.folder, "tokenizer.json"));
-    if (path_is_file(path)) return tokenizer_open(&r->tokenizer, r->data.folder);
-    TRY(path_join(path, r->data.folder, "meta.pkl"));
-    return path_is_file(path) ? tokenizer_open(&r->tokenizer, r->data.folder) : 0;
+    return 0;
+}
+
+/* That of the data; else that of the model it starts from. */
+static int open_tokenizer(struct run *r)
+{
+    const char *const folders[] = { r->data.folder, r->resumes ? r->s->out_dir : r->from };
+    static const char *const files[] = { "tokenizer.json", "meta.pkl", "vocab.json" };
+    char path[PATH_SIZE];
+    for (int i = 0; i < 2 && *folders[i]; i++)
+        for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+            TRY(path_join(path, folders[i], files[k]));
+            if (path_is_file(path)) return tokenizer_open(&r->tokenizer, folders[i]);
+        }
+    return 0;
 }
 
 static int choose_model(struct run *r)
@@ -328,6 +338,7 @@ static int run_all(struct run *r)
     TRY(open_data(r));
     if (path_is_dir(r->s->out_dir)) TRY(lock_folder(r));     /* before anybody looks at its checkpoints */
     TRY(choose_model(r));
+    TRY(open_tokenizer(r));
     TRY(config_check(r->model, &r->config));
     TRY(open_trainer(r));
     TRY(open_folder(r));                                     /* not before all else has worked: nothing was touched until now */
