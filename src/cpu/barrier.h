@@ -1,8 +1,8 @@
 /* barrier.h -- where threads wait for each other between phases.
  *
  * A phase of a small model takes microseconds, so a waiting thread spins.  But on a machine with other work it may be waiting for
- * a thread that is not running: then spinning keeps the very core that thread needs.  So after some 50 us it sleeps until
- * it is woken (a futex).  OpenMP's own barrier spins for milliseconds: a small model on a busy machine trained 10 times slower. */
+ * a thread that is not running: then spinning keeps the very core that thread needs.  So after some 200 us it sleeps until
+ * it is woken (a futex).  OpenMP's own barrier spins for milliseconds, and two such programs on one machine stop each other. */
 #ifndef CPU_BARRIER_H
 #define CPU_BARRIER_H
 #include <linux/futex.h>
@@ -31,7 +31,7 @@ static inline void spin_once(void)
 /* Returns when all threads have called it; what any of them wrote before, all of them see. */
 static inline void barrier_meet(struct barrier *b)
 {
-    enum { SPINS = 1000 };
+    enum { SPINS = 4000 };
     int turn = b->turn;
     if (b->arrived++ + 1 == b->threads) {
         b->arrived = 0;
