@@ -39,6 +39,12 @@ uint64_t rng_below(uint64_t key, uint64_t index, uint64_t n)
     }
 }
 
+uint64_t rng_spread(uint64_t key, uint64_t index, uint64_t n)
+{
+    uint64_t fraction = rng_u64(key, 0, 0) + index * 0x9e3779b97f4a7c15u;    /* the golden ratio in 2^-64 */
+    return (uint64_t)((__extension__ (unsigned __int128)fraction * n) >> 64);
+}
+
 double rng_unit(uint64_t key, uint64_t index)
 {
     return (double)(rng_u64(key, index, 0) >> 11) * 0x1p-53;

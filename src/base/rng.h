@@ -36,6 +36,9 @@ static inline void philox(uint64_t key, const uint32_t counter[4], uint32_t out[
 
 uint64_t rng_u64(uint64_t key, uint64_t index, uint32_t salt);      /* 64 random bits */
 uint64_t rng_below(uint64_t key, uint64_t index, uint64_t n);       /* uniform in [0, n), without bias; n > 0 */
+/* The same, but each index sees the others: 0, 1, 2 ... fall evenly over [0, n), after any number of them (Weyl 1916: the
+ * fractional parts of u + index * golden ratio). */
+uint64_t rng_spread(uint64_t key, uint64_t index, uint64_t n);
 double   rng_unit(uint64_t key, uint64_t index);                    /* uniform in [0, 1), 53 bits */
 double   rng_normal(uint64_t key, uint64_t index);                  /* mean 0, variance 1; the same bits on every machine */
 

@@ -167,12 +167,12 @@ int dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t
     FAIL_IF(t->n < (size_t)length + 1, E_DATA, "%s/%s has %zu tokens; a block_size of %lld needs one more than that: choose a smaller block_size or more text",
             d->folder, names[s], t->n, (long long)length);
     if (!d->by_document) {
-        *at = rng_below(key, w, t->n - (size_t)length);
+        *at = rng_spread(key, w, t->n - (size_t)length);
         return 0;
     }
     size_t fit = t->n_starts;
     while (fit > 1 && t->start[fit - 1] + (size_t)length + 1 > t->n) fit--;
-    *at = t->start[rng_below(key, w, fit)];
+    *at = t->start[rng_spread(key, w, fit)];
     if (*at + (size_t)length + 1 > t->n) *at = t->n - (size_t)length - 1;
     return 0;
 }

@@ -39,7 +39,8 @@ int  dataset_write(const struct dataset *d, const char *fingerprint);    /* data
 int  dataset_find(char folder[PATH_SIZE], const char *name);
 
 uint32_t dataset_id(const struct dataset *d, enum split s, size_t i);
-/* Window w of a random draw: the place of its first id, such that `length` + 1 ids follow.  Fails if the split is too short. */
+/* Window w of a random draw: the place of its first id, such that `length` + 1 ids follow.  Windows 0, 1, 2 ... are spread evenly
+ * over the text, each at another offset.  Fails if the split is too short. */
 int  dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t key, uint64_t w, size_t *at);
 /* ids at .. at + n and the same shifted by one */
 void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n, int32_t *ids, int32_t *targets);

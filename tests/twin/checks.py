@@ -154,16 +154,13 @@ def mix(x):
     return x ^ x >> 31
 
 
-def draw_below(seed, stream, index, n):
-    """Number `index` of a stream, in [0, n)."""
+def draw_spread(seed, stream, index, n):
+    """Number `index` of a stream, in [0, n): the fractional part of u + index * golden ratio."""
     name = 0xCBF29CE484222325
     for byte in stream.encode():
         name = (name ^ byte) * 0x100000001B3 & M64
     key = mix(mix(seed + 0x9E3779B97F4A7C15 & M64) ^ name)
-    for salt in range(1 << 20):
-        product = philox(key, index, salt) * n
-        if product & M64 >= -n % 2**64 % n:
-            return product >> 64
+    return (philox(key, 0, 0) + index * 0x9E3779B97F4A7C15 & M64) * n >> 64
 
 
 def batches(ids, s):
@@ -171,7 +168,7 @@ def batches(ids, s):
     block, batch, micros = s["block_size"], s["batch_size"], s["gradient_accumulation_steps"]
     for step in range(s["max_iters"]):
         numbers = [[(step * micros + micro) * batch + i for i in range(batch)] for micro in range(micros)]
-        starts = [[draw_below(s["seed"], "batches", number, len(ids) - block) for number in row] for row in numbers]
+        starts = [[draw_spread(s["seed"], "batches", number, len(ids) - block) for number in row] for row in numbers]
         yield [tuple(np.stack([ids[at + off:at + off + block] for at in row]).astype(np.int64) for off in (0, 1)) for row in starts]
 
 
