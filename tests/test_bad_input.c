@@ -360,7 +360,7 @@ static void refused_resumption(void **state)
     copy_folder("good", "goes_on");
     hash_of("goes_on/run.conf", before);
     fails(E_USAGE, "block_size 17 is more than the 16 positions of goes_on", "train --init_from=resume --out_dir=goes_on --block_size=17 --learning_rate=3");
-    fails(E_USAGE, "seed was something else", "train --init_from=resume --out_dir=goes_on --seed=3");
+    fails(E_USAGE, "--seed cannot change", "train --init_from=resume --out_dir=goes_on --seed=3");
     if (runs_in_little_memory()) {
         fails_how(HOW(.memory_limit = 200 << 20), E_MEMORY, "no memory for ", TRAIN "--n_embd=1024 --n_layer=4");
         fails_how(HOW(.memory_limit = 300 << 20), E_MEMORY, "no memory for ", "train --init_from=resume --out_dir=goes_on --batch_size=65536");

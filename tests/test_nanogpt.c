@@ -387,6 +387,10 @@ static void resumed(void **state)
     assert_has(OUT, "resumed at iteration ");
     assert_has(OUT, "step 4: train loss ");
     runs("check twice");
+    /* Without the flags that made it smaller than its CONFIG: the shape is the run's, as in nanoGPT. */
+    runs("train config/train_shakespeare_char.py --out_dir=twice --init_from=resume --batch_size=2 --block_size=16 --eval_iters=1 --threads=1 --max_iters=5");
+    assert_has(OUT, "resumed at iteration 4");
+    assert_recorded("twice", "n_embd = 16");
 }
 
 /* init_from=gpt2: only dropout may differ, and a smaller block_size crops. */

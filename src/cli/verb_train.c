@@ -231,8 +231,7 @@ static int read_arguments(struct options *o, int *argc, char **argv, int *done)
     o->notices = notices;
     struct settings recorded = *s;
     TRY(cli_options(o, argc, argv, 1, USAGE, done));
-    const char *differs = out ? settings_conflict(&recorded, s) : NULL;
-    FAIL_IF(differs, E_USAGE, "%s was something else when this run began (%s/run.conf says what), and cannot change; leave it out, or choose another --out_dir for a new run", differs, out);
+    if (out && !*done) TRY(settings_keep(o, &recorded));
     return 0;
 }
 

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/error.h"
+
 #define FIELD(name) #name, .offset = offsetof(struct settings, name)
 #define INT(name, value, low, high, where, text) { FIELD(name), .kind = OPTION_INT, .initial = value, .least = low, .most = high, .group = where, .help = text }
 #define REAL(name, value, low, high, where, text) { FIELD(name), .kind = OPTION_REAL, .initial = value, .least = low, .most = high, .group = where, .help = text }
@@ -66,17 +68,26 @@ const struct option settings_table[] = {
 };
 const int settings_count = sizeof settings_table / sizeof *settings_table;
 
-const char *settings_conflict(const struct settings *a, const struct settings *b)
+/* Copies one option's value from settings to settings; 1 if it was another. */
+static int restore(const struct option *o, struct settings *to, const struct settings *from)
+{
+    size_t size = o->kind == OPTION_INT ? sizeof(int64_t) : o->kind == OPTION_BOOL ? sizeof(int) : sizeof(char *);
+    char *now = (char *)to + o->offset;
+    const char *was = (const char *)from + o->offset;
+    int same = o->kind == OPTION_TEXT ? !strcmp(*(char *const *)now, *(char *const *)was) : !memcmp(now, was, size);
+    memcpy(now, was, size);
+    return !same;
+}
+
+int settings_keep(struct options *o, const struct settings *recorded)
 {
     static const char *const fixed[] = { "n_layer", "n_head", "n_embd", "bias", "gelu", "seed" };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         for (int k = 0; k < settings_count; k++) {
-            const struct option *o = &settings_table[k];
-            if (strcmp(o->name, fixed[i])) continue;
-            const char *x = (const char *)a + o->offset, *y = (const char *)b + o->offset;
-            int differ = o->kind == OPTION_INT ? *(const int64_t *)x != *(const int64_t *)y : o->kind == OPTION_BOOL ? *(const int *)x != *(const int *)y
-                                               : strcmp(*(const char *const *)x, *(const char *const *)y) != 0;
-            if (differ) return o->name;
+            if (strcmp(settings_table[k].name, fixed[i])) continue;
+            const char *origin = options_origin(o, fixed[i]);
+            int other = restore(&settings_table[k], o->values, recorded);
+            FAIL_IF(other && origin && !strcmp(origin, "command line"), E_USAGE, "--%s cannot change when a run is resumed; leave it out, or choose another --out_dir for a new run", fixed[i]);
         }
-    return NULL;
+    return 0;
 }

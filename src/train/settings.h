@@ -36,7 +36,8 @@ struct settings {
 extern const struct option settings_table[];
 extern const int settings_count;
 
-/* What must be the same when a run is resumed: NULL, or the name of the first option that differs. */
-const char *settings_conflict(const struct settings *a, const struct settings *b);
+/* What cannot change when a run is resumed, its shape and seed, is again as recorded, whatever a CONFIG says, as in nanoGPT.  On the
+ * command line something else is E_USAGE. */
+int settings_keep(struct options *o, const struct settings *recorded);
 
 #endif
