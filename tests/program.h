@@ -1,7 +1,8 @@
 /* program.h -- runs nib as its users do, in a folder of the test's own, and keeps what it prints and how it ends.
  *
- * The program is $NIB (else the release build).  Its home, caches and current folder lie in the test's folder, and it finds no
- * network.  Command lines are written as one types them, 'quoted' where a word has blanks. */
+ * The program is a copy of $NIB (else of the release build), so that it may be built again meanwhile and anyone may run it.  Its
+ * home, caches and current folder lie in the test's folder, and it finds no network.  Command lines are written as one types
+ * them, 'quoted' where a word has blanks. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 #define _GNU_SOURCE                                          /* pipe2 */
@@ -9,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/text.h"
@@ -37,8 +39,11 @@ static char nib_path[PATH_SIZE];
 static inline int enter_program(void **state)
 {
     const char *path = getenv("NIB");
-    if (!realpath(path ? path : "build/gcc-release/nib", nib_path)) return print_error("no program to test: %s\n", path ? path : "build/gcc-release/nib"), -1;
-    if (enter_folder(state) || chdir(folder)) return -1;
+    struct text t = { 0 };
+    if (!path) path = "build/gcc-release/nib";
+    if (enter_folder(state) || file_read(path, LIMIT, &t)) return print_error("no program to test: %s\n", path), -1;
+    if (path_join(nib_path, folder, ".nib") || file_write(nib_path, t.at, t.size) || chmod(nib_path, 0755) || chdir(folder)) return -1;
+    text_free(&t);
     setenv("HOME", folder, 1);
     setenv("XDG_CACHE_HOME", at("cache"), 1);
     setenv("HF_HUB_CACHE", at("hub"), 1);
