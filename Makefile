@@ -6,7 +6,7 @@
 # make install    to PREFIX (/usr/local), with a pkg-config file
 # make twin       what needs Python: golden files made anew, other tools on our files
 # make arm        the tests of the kernels for aarch64, under qemu-user
-# make fuzz, make mutate, make fuzz-plan      long runs (SEED=, COUNT=, SECONDS_EACH=), recorded in tests/results/
+# make fuzz, make fuzz-plan, make mutate, make kills      long runs (SEED=, COUNT=), recorded in tests/results/
 # config=release|debug|sanitize, CC=gcc|clang|a cross compiler
 
 config ?= release
@@ -51,7 +51,7 @@ CLI      := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
 TESTS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
 EXAMPLES := $(patsubst examples/%.c,$B/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all deps test demo bench install twin arm fuzz fuzz-plan mutate clean
+.PHONY: all deps test demo bench install twin arm fuzz fuzz-plan mutate kills clean
 .DELETE_ON_ERROR:
 all: nib libnib.a libnib.so
 
@@ -119,6 +119,8 @@ mutate:
 	@tests/mutate.sh
 fuzz-plan: $B/tests/test_plan
 	@tests/fuzz_plan.sh $<
+kills: $B/tests/test_cli $B/nib $(EXAMPLES)
+	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/kills.sh $<
 fuzz:
 	@tests/fuzz.sh
 

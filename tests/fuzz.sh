@@ -1,6 +1,6 @@
 #!/bin/sh
-# fuzz.sh -- libFuzzer with ASan and UBSan over every parser that has an entry, SECONDS each (default 60), from the seeds in
-# tests/fuzz/.  Needs clang.  What is found stays in build/fuzz; a row a target in tests/results/fuzz.csv.
+# fuzz.sh -- libFuzzer with ASan and UBSan over every parser that has an entry, SECONDS_EACH long (default 60) or COUNT inputs each,
+# from the seeds in tests/fuzz/.  Needs clang.  What is found stays in build/fuzz; a row a target in tests/results/fuzz.csv.
 # TARGETS="SAFETENSORS JSON" runs only those.
 cd "$(dirname "$0")/.." || exit 1
 seconds=${SECONDS_EACH:-60} seed=${SEED:-1}
@@ -19,7 +19,7 @@ for file in $(grep -l '^#ifdef FUZZ_' src/*/*.c); do
         [ -d "$seeds" ] || seeds=tests/fuzz/$(echo "$name" | sed 's/_.*//')
         [ -d "$seeds" ] || seeds=
         # shellcheck disable=SC2086
-        build/fuzz/"$name" -seed="$seed" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=4096 -artifact_prefix=build/fuzz/"$name"- \
+        build/fuzz/"$name" -seed="$seed" -max_total_time="$seconds" ${COUNT:+-runs=$COUNT} -timeout=5 -rss_limit_mb=1024 -max_len=4096 -artifact_prefix=build/fuzz/"$name"- \
             -print_final_stats=1 build/fuzz/"$name"-corpus $seeds >build/fuzz/"$name".log 2>&1
         found=$?
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/"$name".log)
