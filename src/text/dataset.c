@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "file/pickle.h"
+#include "text/prepare.h"
 
 enum { DESCRIPTION_BYTES = 1 << 20, META_BYTES = 64 << 20, GPT2_VOCAB = 50257 };
 static const char *const names[] = { [SPLIT_TRAIN] = "train.bin", [SPLIT_VAL] = "val.bin" };
@@ -130,7 +131,8 @@ int dataset_find(char folder[PATH_SIZE], const char *name)
     TRY(path_join(path, folder, names[SPLIT_TRAIN]));
     if (!strchr(name, '/') && path_is_file(path)) return 0;
     FAIL_IF(snprintf(folder, PATH_SIZE, "%s", name) >= PATH_SIZE, E_USAGE, "the name of the data folder is too long");
-    FAIL_IF(!path_is_dir(folder), E_IO, "no prepared data in %s, nor in data/%s; prepare a text with: nib data TEXT --out %s", name, name, name);
+    FAIL_IF(!path_is_dir(folder) && prepare_is_named(name), E_IO, "no prepared data in %s, nor in data/%s; prepare it with: nib data %s", name, name, name);
+    FAIL_IF(!path_is_dir(folder), E_IO, "no prepared data in %s, nor in data/%s; prepare a text with: nib data TEXT --out data/NAME", name, name);
     return 0;
 }
 

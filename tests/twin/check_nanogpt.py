@@ -159,6 +159,4 @@ if __name__ == "__main__":
     if os.environ.get("NIB_NANOGPT"):
         with part("nanoGPT's own programs"):
             its_own_programs(Path(os.environ["NIB_NANOGPT"]).resolve())
-    else:
-        skip("nanoGPT's own programs", "NIB_NANOGPT names no clone of github.com/karpathy/nanoGPT")
     finish()
