@@ -118,9 +118,9 @@ arm:
 mutate:
 	@tests/mutate.sh
 fuzz-plan: $B/tests/test_plan
-	@tests/fuzz_plan.sh $<
+	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_plan $<
 kills: $B/tests/test_cli $B/nib $(EXAMPLES)
-	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/kills.sh $<
+	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) COUNT=$${COUNT:-120} tests/long_run.sh kills $<
 fuzz:
 	@tests/fuzz.sh
 
