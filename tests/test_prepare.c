@@ -675,7 +675,7 @@ struct judge {
 /* Story `i` of a split: an end token stands before and behind it, and it is a tale. */
 static void judge_story(struct judge *j, const struct dataset *d, enum split s, size_t i)
 {
-    const struct tokens *t = &d->split[s];
+    const struct split_tokens *t = &d->split[s];
     size_t from = t->start[i], end = i + 1 < t->n_starts ? t->start[i + 1] : t->n - 1;
     double log_p;
     assert_int_equal(dataset_id(d, s, from), d->end);

@@ -2,13 +2,9 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <string.h>
 
-uint64_t rng_hash(const char *text)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (; *text; text++) h = (h ^ (unsigned char)*text) * 0x100000001b3u;
-    return h;
-}
+uint64_t rng_hash(const char *text) { return rng_hash_bytes(text, strlen(text)); }
 
 static uint64_t mix(uint64_t x)                             /* the finisher of splitmix64 */
 {

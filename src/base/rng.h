@@ -6,6 +6,7 @@
  * A key is made of the run's seed and a stream: what the numbers are for, by name. */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
+#include <stddef.h>
 #include <stdint.h>
 
 enum { PHILOX_ROUNDS = 10 };
@@ -14,7 +15,15 @@ enum { PHILOX_ROUNDS = 10 };
 #define PHILOX_W0 0x9E3779B9u              /* what a round adds to the key */
 #define PHILOX_W1 0xBB67AE85u
 
-uint64_t rng_hash(const char *text);                       /* FNV-1a: the number of a name */
+/* FNV-1a */
+static inline uint64_t rng_hash_bytes(const void *bytes, size_t n)
+{
+    const unsigned char *b = bytes;
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++) h = (h ^ b[i]) * 0x100000001b3u;
+    return h;
+}
+uint64_t rng_hash(const char *text);                       /* the number of a name */
 uint64_t rng_key(uint64_t seed, uint64_t stream);          /* well mixed (splitmix64) */
 
 /* out = Philox(key, counter), both little end first.  src/cpu/vec_random.h is the same, many counters at once. */

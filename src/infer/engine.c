@@ -7,14 +7,8 @@
 
 static int open_tokenizer(struct engine *e, const char *folder, const char *name)
 {
-    static const char *const files[] = { "tokenizer.json", "vocab.json", "vocab.bpe", "meta.pkl" };
-    char path[PATH_SIZE];
     if (name) return tokenizer_find(&e->tokenizer, name, folder);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        TRY(path_join(path, folder, files[i]));
-        if (path_is_file(path)) return tokenizer_open(&e->tokenizer, folder);
-    }
-    return 0;
+    return tokenizer_is_in(folder) ? tokenizer_open(&e->tokenizer, folder) : 0;
 }
 
 static int plan_eval(struct engine *e, const struct engine_options *o)

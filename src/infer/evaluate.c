@@ -25,7 +25,7 @@ static int gather(struct plan *p, struct batch *b, const struct dataset *d, enum
 }
 
 /* How many ids document i has, its end token included, cut at `most`. */
-static int64_t document_size(const struct tokens *t, size_t i, int64_t most)
+static int64_t document_size(const struct split_tokens *t, size_t i, int64_t most)
 {
     size_t end = i + 1 < t->n_starts ? t->start[i + 1] : t->n - 1, n = end - t->start[i];
     return n < (size_t)most ? (int64_t)n : most;
@@ -41,7 +41,7 @@ static int finish(struct plan *p, struct batch *b, const struct dataset *d, doub
 
 int evaluate_random(struct plan *p, struct batch *b, const struct dataset *d, enum split s, int64_t block, int64_t count, uint64_t key, struct evaluation *e)
 {
-    const struct tokens *t = &d->split[s];
+    const struct split_tokens *t = &d->split[s];
     double sum = 0;
     *e = (struct evaluation){ 0 };
     batch_clear(b);
@@ -63,7 +63,7 @@ int evaluate_random(struct plan *p, struct batch *b, const struct dataset *d, en
 int evaluate_all(struct plan *p, struct batch *b, const struct dataset *d, enum split s, int64_t block, struct evaluation *e,
                  void (*progress)(void *context, size_t now, size_t all), void *context)
 {
-    const struct tokens *t = &d->split[s];
+    const struct split_tokens *t = &d->split[s];
     size_t windows = d->by_document ? t->n_starts : (t->n - 1) / (size_t)block;
     double sum = 0;
     *e = (struct evaluation){ 0 };

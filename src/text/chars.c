@@ -46,20 +46,7 @@ int chars_encode(const struct chars *c, const char *text, size_t n, size_t offse
 
 /* ---- the characters of a text ---- */
 
-#define USE_BYTES "or use a byte-level vocabulary such as gpt2"
-
-static int mark(unsigned char *seen, const char *text, size_t n)         /* seen: one bit a code point */
-{
-    for (size_t at = 0, size; at < n; at += size) {
-        int32_t point = utf8_next(text + at, n - at, &size);
-        FAIL_IF(point < 0, E_DATA, "byte %zu (0x%02x) is not UTF-8; convert the text, " USE_BYTES, at, (unsigned char)text[at]);
-        FAIL_IF(point == 0, E_DATA, "byte %zu is NUL, which has no place in a character vocabulary; remove it, " USE_BYTES, at);
-        seen[point >> 3] |= (unsigned char)(1 << (point & 7));
-    }
-    return 0;
-}
-
-static int collect(struct tokens *list, struct arena *memory, const unsigned char *seen)
+int chars_of(struct tokens *list, struct arena *memory, const uint8_t *seen)
 {
     size_t n = 0;
     for (uint32_t i = 0; i < UTF8_POINTS / 8; i++) n += (size_t)__builtin_popcount(seen[i]);
@@ -73,14 +60,4 @@ static int collect(struct tokens *list, struct arena *memory, const unsigned cha
     }
     FAIL_IF(memory->failed, E_MEMORY, "no memory for a vocabulary of %zu characters", n);
     return 0;
-}
-
-int chars_of(struct tokens *list, struct arena *memory, const char *text, size_t n)
-{
-    unsigned char *seen = calloc(UTF8_POINTS / 8, 1);
-    FAIL_IF(!seen, E_MEMORY, "no memory to count characters");
-    int failed = mark(seen, text, n);
-    if (!failed) failed = collect(list, memory, seen);
-    free(seen);
-    return failed;
 }

@@ -18,7 +18,7 @@ int chars_build(struct chars **c, struct arena *memory, const struct vocab *v, c
 /* Appends one id a character.  For messages: the text begins `offset` bytes into what the user knows as the text. */
 int chars_encode(const struct chars *c, const char *text, size_t n, size_t offset, struct ids *out);
 
-/* The distinct characters of a text as tokens, ids in order of code points.  E_DATA if it is empty, not UTF-8, or has a NUL. */
-int chars_of(struct tokens *list, struct arena *memory, const char *text, size_t n);
+/* The characters that utf8_mark has marked as tokens, ids in order of code points.  E_DATA if there are none. */
+int chars_of(struct tokens *list, struct arena *memory, const uint8_t *seen);
 
 #endif

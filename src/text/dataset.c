@@ -12,7 +12,7 @@
 #include "text/prepare.h"
 
 enum { DESCRIPTION_BYTES = 1 << 20, META_BYTES = 64 << 20, GPT2_VOCAB = 50257 };
-static const char *const names[] = { [SPLIT_TRAIN] = "train.bin", [SPLIT_VAL] = "val.bin" };
+const char *const split_files[2] = { [SPLIT_TRAIN] = "train.bin", [SPLIT_VAL] = "val.bin" };
 
 /* ---- what the files are ---- */
 
@@ -92,11 +92,11 @@ uint32_t dataset_id(const struct dataset *d, enum split s, size_t i)
 /* One pass over a split: every id is in the vocabulary; where documents start. */
 static int scan(struct dataset *d, enum split s)
 {
-    struct tokens *t = &d->split[s];
+    struct split_tokens *t = &d->split[s];
     size_t room = 0;
     for (size_t i = 0; i < t->n; i++) {
         uint32_t id = dataset_id(d, s, i);
-        FAIL_IF(id >= d->vocab, E_DATA, "%s/%s: id %u at position %zu is outside of the vocabulary of %lld", d->folder, names[s], id, i, (long long)d->vocab);
+        FAIL_IF(id >= d->vocab, E_DATA, "%s/%s: id %u at position %zu is outside of the vocabulary of %lld", d->folder, split_files[s], id, i, (long long)d->vocab);
         if (id >= d->needs) d->needs = (int64_t)id + 1;
         if (!d->by_document || id != d->end || i + 1 == t->n) continue;
         if (t->n_starts == room) {
@@ -107,14 +107,14 @@ static int scan(struct dataset *d, enum split s)
         }
         t->start[t->n_starts++] = i;
     }
-    FAIL_IF(d->by_document && !t->n_starts, E_DATA, "%s/%s: no end token stands before a document", d->folder, names[s]);
+    FAIL_IF(d->by_document && !t->n_starts, E_DATA, "%s/%s: no end token stands before a document", d->folder, split_files[s]);
     return 0;
 }
 
 static int open_split(struct dataset *d, enum split s)
 {
     char path[PATH_SIZE];
-    TRY(path_join(path, d->folder, names[s]));
+    TRY(path_join(path, d->folder, split_files[s]));
     FAIL_IF(!path_is_file(path), E_IO, "%s: no such file; prepare data with: nib data TEXT --out %s", path, d->folder);
     TRY(file_open_map(&d->split[s].map, path));
     size_t bytes = d->split[s].map.size;
@@ -128,7 +128,7 @@ int dataset_find(char folder[PATH_SIZE], const char *name)
 {
     char path[PATH_SIZE];
     TRY(path_join(folder, "data", name));
-    TRY(path_join(path, folder, names[SPLIT_TRAIN]));
+    TRY(path_join(path, folder, split_files[SPLIT_TRAIN]));
     if (!strchr(name, '/') && path_is_file(path)) return 0;
     FAIL_IF(snprintf(folder, PATH_SIZE, "%s", name) >= PATH_SIZE, E_USAGE, "the name of the data folder is too long");
     FAIL_IF(!path_is_dir(folder) && prepare_is_named(name), E_IO, "no prepared data in %s, nor in data/%s; prepare it with: nib data %s", name, name, name);
@@ -157,7 +157,7 @@ void dataset_close(struct dataset *d)
     for (int s = 0; s < 2; s++) {
         if (d->split[s].map.at) file_close_map(&d->split[s].map);
         free(d->split[s].start);
-        d->split[s] = (struct tokens){ 0 };
+        d->split[s] = (struct split_tokens){ 0 };
     }
 }
 
@@ -165,9 +165,9 @@ void dataset_close(struct dataset *d)
 
 int dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t key, uint64_t w, size_t *at)
 {
-    const struct tokens *t = &d->split[s];
+    const struct split_tokens *t = &d->split[s];
     FAIL_IF(t->n < (size_t)length + 1, E_DATA, "%s/%s has %zu tokens; a block_size of %lld needs one more than that: choose a smaller block_size or more text",
-            d->folder, names[s], t->n, (long long)length);
+            d->folder, split_files[s], t->n, (long long)length);
     if (!d->by_document) {
         *at = rng_spread(key, w, t->n - (size_t)length);
         return 0;

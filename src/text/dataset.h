@@ -11,8 +11,9 @@
 #include "base/file.h"
 
 enum split { SPLIT_TRAIN, SPLIT_VAL };
+extern const char *const split_files[2];     /* "train.bin", "val.bin" */
 
-struct tokens {
+struct split_tokens {
     struct file_map map;
     size_t n;                            /* ids */
     uint64_t *start; size_t n_starts;    /* with by_document: where documents begin (the end token before each counts to it) */
@@ -27,7 +28,7 @@ struct dataset {
     int by_document;                     /* windows start where documents start, and evaluation takes documents one by one */
     int64_t longest;                     /* the longest document, end token included; 0: unknown */
     double floor;                        /* nats a token that no model can beat on the validation text; 0: unknown */
-    struct tokens split[2];
+    struct split_tokens split[2];
 };
 
 /* A folder, or a name that stands for data/NAME.  Checks that files are whole and that ids fit the vocabulary. */

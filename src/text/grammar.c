@@ -22,9 +22,7 @@ size_t word_size(const char *at, const char *end)
 /* Where the word is in g->slot, or the free place where it would be.  There are twice as many slots as words. */
 static int slot_of(const struct grammar *g, const char *at, size_t size)
 {
-    uint32_t hash = 2166136261u;                            /* FNV-1a */
-    for (size_t i = 0; i < size; i++) hash = (hash ^ (unsigned char)at[i]) * 16777619u;
-    for (uint32_t i = hash % WORD_SLOTS;; i = (i + 1) % WORD_SLOTS) {
+    for (uint64_t i = rng_hash_bytes(at, size) % WORD_SLOTS;; i = (i + 1) % WORD_SLOTS) {
         if (!g->slot[i]) return (int)i;
         const struct word *w = &g->word[g->slot[i] - 1];
         if (w->size == size && !memcmp(w->text, at, size)) return (int)i;

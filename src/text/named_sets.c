@@ -1,6 +1,7 @@
 /* named_sets.c -- sets by name: nanoGPT's two of Shakespeare, and nib's own stories. */
 #include <string.h>
 
+#include "base/embed.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/rng.h"
@@ -57,15 +58,7 @@ static int prepare_shakespeare(const char *file, const struct prepare_options *o
 
 enum { VALIDATION_STORIES = 400 };                           /* evaluated in a moment */
 
-/* Carried in the binary, as the grammar is (text/tales.c).  tests/twin/make_tales_tokenizer.py made it. */
-__asm__(".pushsection .rodata\n"
-        ".globl tales_tokenizer, tales_tokenizer_end\n"
-        ".hidden tales_tokenizer, tales_tokenizer_end\n"
-        "tales_tokenizer: .incbin \"text/tales_tokenizer.json\"\n"
-        "tales_tokenizer_end: .byte 0\n"
-        ".popsection\n");
-extern const char tales_tokenizer[] __attribute__((visibility("hidden")));
-extern const char tales_tokenizer_end[] __attribute__((visibility("hidden")));
+EMBED(tales_tokenizer, "text/tales_tokenizer.json");         /* tests/twin/make_tales_tokenizer.py made it */
 
 struct teller {
     const struct prepare_options *o;

@@ -45,14 +45,10 @@ static void report(const struct preparation *p, const struct document *doc)
 
 static int find_characters(uint8_t *characters, const struct document *doc)
 {
-    for (size_t at = 0, size; at < doc->n; at += size) {
-        int32_t point = utf8_next(doc->text + at, doc->n - at, &size);
-        FAIL_IF(point < 0, E_DATA, "byte %zu (0x%02x) is not UTF-8; convert the text, or choose a tokenizer of bytes such as gpt2",
-                at, (unsigned char)doc->text[at]);
-        FAIL_IF(point == 0, E_DATA, "byte %zu is 0, which is no character; remove it, or choose a tokenizer of bytes such as gpt2",
-                at);
-        characters[point >> 3] |= (uint8_t)(1 << (point & 7));
-    }
+    size_t at = utf8_mark(characters, doc->text, doc->n);
+    FAIL_IF(at < doc->n && doc->text[at], E_DATA, "byte %zu (0x%02x) is not UTF-8; convert the text, or choose a tokenizer of bytes such as gpt2",
+            at, (unsigned char)doc->text[at]);
+    FAIL_IF(at < doc->n, E_DATA, "byte %zu is 0, which is no character; remove it, or choose a tokenizer of bytes such as gpt2", at);
     return 0;
 }
 
@@ -66,19 +62,6 @@ static int look_at(void *context, const struct document *doc)
     p->done.bytes += doc->n;
     report(p, doc);
     return 0;
-}
-
-/* A text in which each character stands once has the same vocabulary as all the texts together, which nobody holds. */
-static int tokenizer_of_found(struct preparation *p)
-{
-    struct text each = { 0 };
-    char utf8[4];
-    for (uint32_t point = 0; point < UTF8_POINTS; point++)
-        if (p->characters[point >> 3] >> (point & 7) & 1) text_bytes(&each, utf8, utf8_put(utf8, point));
-    int failed = each.failed ? error_set(E_MEMORY, __FILE__, __LINE__, "no memory for a vocabulary of characters")
-                             : tokenizer_of_characters(&p->tokenizer, each.at, each.size);
-    text_free(&each);
-    return failed;
 }
 
 /* Rounded as nanoGPT does: int(n * 0.9).  1 - 0.1 is the same double as 0.9. */
@@ -190,7 +173,7 @@ static int write_files(struct preparation *p)
 {
     TRY(pass(p, look_at));
     TRY(share_documents(p));
-    if (p->characters) TRY(tokenizer_of_found(p));
+    if (p->characters) TRY(tokenizer_of_marked(&p->tokenizer, p->characters));
     token_files_use(&p->files, p->tokenizer);
     TRY(pass(p, encode));
     return token_files_commit(&p->files, p->tokenizer);

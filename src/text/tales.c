@@ -3,14 +3,9 @@
 
 #include <stdlib.h>
 
-/* The assembler copies the file into read-only data.  gcc and clang both look for it where they look for headers. */
-__asm__(".pushsection .rodata\n"
-        ".globl tales_text, tales_text_end\n"
-        ".hidden tales_text, tales_text_end\n"
-        "tales_text: .incbin \"text/tales.grammar\"\n"
-        "tales_text_end: .byte 0\n"
-        ".popsection\n");
-extern const char tales_text[] __attribute__((visibility("hidden"))), tales_text_end[] __attribute__((visibility("hidden")));
+#include "base/embed.h"
+
+EMBED(tales_text, "text/tales.grammar");
 
 int tales_open(struct grammar **g)
 {

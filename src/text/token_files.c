@@ -8,12 +8,11 @@
 #include "base/error.h"
 
 enum { PIECE = 1 << 14, MOST_U16 = 1 << 16 };                /* ids written at once; the largest vocabulary of 2-byte ids */
-static const char *const names[] = { [SPLIT_TRAIN] = "train.bin", [SPLIT_VAL] = "val.bin" };
 
 static int create(struct token_files *f, enum split s)
 {
     char path[PATH_SIZE];
-    TRY(path_join(path, f->set.folder, names[s]));
+    TRY(path_join(path, f->set.folder, split_files[s]));
     return file_create(&f->file[s], path);
 }
 
@@ -55,7 +54,7 @@ int token_files_add(struct token_files *f, enum split s, const uint32_t *ids, si
  * replace: nanoGPT takes the size of the vocabulary from it. */
 static int remove_old(const struct token_files *f)
 {
-    static const char *const old[] = { "dataset.json", "train.bin", "val.bin", "meta.pkl" };
+    const char *const old[] = { "dataset.json", split_files[SPLIT_TRAIN], split_files[SPLIT_VAL], "meta.pkl" };
     char path[PATH_SIZE];
     for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
         TRY(path_join(path, f->set.folder, old[i]));

@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/rng.h"
 #include "text/tokenizer_core.h"
 
 /* ---- ids ---- */
@@ -148,12 +149,12 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n)
     return *n ? token->bytes : "";
 }
 
-int tokenizer_of_characters(struct tokenizer **out, const char *text, size_t n)
+int tokenizer_of_marked(struct tokenizer **out, const uint8_t *seen)
 {
     struct tokenizer *t;
     struct parts p = { 0 };
     TRY(tokenizer_new(&t));
-    int failed = chars_of(&p.model, &t->memory, text, n);
+    int failed = chars_of(&p.model, &t->memory, seen);
     if (!failed) failed = tokenizer_vocabulary(t, &p, "the characters of a text");
     if (failed) {
         tokenizer_free(t);
@@ -162,6 +163,26 @@ int tokenizer_of_characters(struct tokenizer **out, const char *text, size_t n)
     tokenizer_ready(t);
     *out = t;
     return 0;
+}
+
+#define USE_BYTES "or use a byte-level vocabulary such as gpt2"
+
+static int mark(uint8_t *seen, const char *text, size_t n)
+{
+    size_t at = utf8_mark(seen, text, n);
+    FAIL_IF(at < n && text[at], E_DATA, "byte %zu (0x%02x) is not UTF-8; convert the text, " USE_BYTES, at, (unsigned char)text[at]);
+    FAIL_IF(at < n, E_DATA, "byte %zu is NUL, which has no place in a character vocabulary; remove it, " USE_BYTES, at);
+    return 0;
+}
+
+int tokenizer_of_characters(struct tokenizer **t, const char *text, size_t n)
+{
+    uint8_t *seen = calloc(UTF8_POINTS / 8, 1);
+    FAIL_IF(!seen, E_MEMORY, "no memory to count characters");
+    int failed = mark(seen, text, n);
+    if (!failed) failed = tokenizer_of_marked(t, seen);
+    free(seen);
+    return failed;
 }
 
 /* ---- encoding ---- */
@@ -182,11 +203,11 @@ struct encoding {
     size_t places;
 };
 
-static size_t hash_piece(const char *piece, size_t n)        /* FNV-1a.  Pieces with the same hash only evict each other */
+/* The place of a piece.  Pieces of the same place only evict each other. */
+static struct seen *seen_at(const struct encoding *e, const char *piece, size_t n)
 {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)piece[i]) * 0x100000001b3u;
-    return (size_t)(h ^ h >> 32);
+    uint64_t h = rng_hash_bytes(piece, n);
+    return &e->seen[(h ^ h >> 32) & (e->places - 1)];
 }
 
 /* Long pieces are rare and seldom repeat, so they are not worth the hash. */
@@ -195,7 +216,7 @@ static int encode_piece(void *context, const char *piece, size_t n)
     struct encoding *e = context;
     struct ids *out = e->out;
     if (n > SEEN_SIZE) return bpe_encode(&e->t->bpe, &e->work, piece, n, out);
-    struct seen *s = &e->seen[hash_piece(piece, n) & (e->places - 1)];
+    struct seen *s = seen_at(e, piece, n);
     if (s->size == n && !memcmp(s->piece, piece, n)) {
         TRY(reserve(out, s->n));
         memcpy(out->at + out->n, out->at + s->ids, s->n * sizeof *out->at);

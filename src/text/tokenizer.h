@@ -22,11 +22,15 @@ void ids_free(struct ids *ids);
 
 /* A file, or a folder with one of: tokenizer.json; vocab.bpe + encoder.json; vocab.json + merges.txt; nanoGPT's meta.pkl. */
 int tokenizer_open(struct tokenizer **t, const char *path);
+/* Does a folder have one of these files, so that tokenizer_open is worth a try? */
+int tokenizer_is_in(const char *folder);
 /* "gpt2": looked for in the folder `beside` (may be NULL), then in the cache, by what the files say and not by their names;
  * else downloaded into the cache and checksummed; else E_IO, and the text says which files to put where.  Other names are paths. */
 int tokenizer_find(struct tokenizer **t, const char *name, const char *beside);
 /* One id for each code point that occurs, in order of code points.  E_DATA if the text is empty, not UTF-8, or contains a NUL. */
 int tokenizer_of_characters(struct tokenizer **t, const char *text, size_t n);
+/* The same of texts that nobody holds together: the characters that utf8_mark (text/utf8.h) found in them. */
+int tokenizer_of_marked(struct tokenizer **t, const uint8_t *seen);
 /* A tokenizer.json in memory.  `what` names it in messages. */
 int tokenizer_parse(struct tokenizer **t, const char *json, size_t n, const char *what);
 void tokenizer_free(struct tokenizer *t);                        /* NULL is fine */

@@ -242,6 +242,19 @@ static int open_folder(struct tokenizer **t, const char *folder, int *found)
     return failed;
 }
 
+static int has_file(const char *folder, const char *name)
+{
+    char path[PATH_SIZE];
+    return name && !path_join(path, folder, name) && path_is_file(path);
+}
+
+int tokenizer_is_in(const char *folder)
+{
+    for (int i = 0; i < FORMS; i++)
+        if (has_file(folder, forms[i].file) || has_file(folder, forms[i].other)) return 1;
+    return 0;
+}
+
 /* One of a pair stands for both. */
 static int open_file(struct tokenizer **t, const char *path)
 {

@@ -59,3 +59,14 @@ size_t utf8_bad(const char *s, size_t n)
     while (at < n && utf8_next(s + at, n - at, &size) < 0) at += size;
     return at;
 }
+
+size_t utf8_mark(uint8_t *seen, const char *s, size_t n)
+{
+    size_t at = 0;
+    for (size_t size; at < n; at += size) {
+        int32_t point = utf8_next(s + at, n - at, &size);
+        if (point <= 0) break;
+        seen[point >> 3] |= (uint8_t)(1 << (point & 7));
+    }
+    return at;
+}

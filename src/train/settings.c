@@ -79,15 +79,21 @@ static int restore(const struct option *o, struct settings *to, const struct set
     return !same;
 }
 
+static int is_fixed(const struct option *o)
+{
+    static const char *const names[] = { "n_layer", "n_head", "n_embd", "bias", "gelu", "seed" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(o->name, names[i])) return 1;
+    return 0;
+}
+
 int settings_keep(struct options *o, const struct settings *recorded)
 {
-    static const char *const fixed[] = { "n_layer", "n_head", "n_embd", "bias", "gelu", "seed" };
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-        for (int k = 0; k < settings_count; k++) {
-            if (strcmp(settings_table[k].name, fixed[i])) continue;
-            const char *origin = options_origin(o, fixed[i]);
-            int other = restore(&settings_table[k], o->values, recorded);
-            FAIL_IF(other && origin && !strcmp(origin, "command line"), E_USAGE, "--%s cannot change when a run is resumed; leave it out, or choose another --out_dir for a new run", fixed[i]);
-        }
+    for (int i = 0; i < settings_count; i++) {
+        const struct option *p = &settings_table[i];
+        if (!is_fixed(p) || !restore(p, o->values, recorded)) continue;
+        const char *origin = options_origin(o, p->name);
+        FAIL_IF(origin && !strcmp(origin, "command line"), E_USAGE, "--%s cannot change when a run is resumed; leave it out, or choose another --out_dir for a new run", p->name);
+    }
     return 0;
 }

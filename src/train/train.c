@@ -97,13 +97,8 @@ static int open_data(struct run *r)
 static int open_tokenizer(struct run *r)
 {
     const char *const folders[] = { r->data.folder, r->resumes ? r->s->out_dir : r->from };
-    static const char *const files[] = { "tokenizer.json", "meta.pkl", "vocab.json" };
-    char path[PATH_SIZE];
     for (int i = 0; i < 2 && *folders[i]; i++)
-        for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
-            TRY(path_join(path, folders[i], files[k]));
-            if (path_is_file(path)) return tokenizer_open(&r->tokenizer, folders[i]);
-        }
+        if (tokenizer_is_in(folders[i])) return tokenizer_open(&r->tokenizer, folders[i]);
     return 0;
 }
 
