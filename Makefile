@@ -3,6 +3,7 @@
 # make test       tests everything that needs neither Python nor network
 # make demo       from nothing to a model that tells stories, in a few minutes
 # make bench      speed, appended to bench/results/
+# make peers      the same beside PyTorch, llama.cpp and nanoGPT (PARTS="tiny decode": bench/peers.sh), drawn as docs/speed.svg
 # make install    to PREFIX (/usr/local), with a pkg-config file
 # make twin       what needs Python: golden files made anew, other tools on our files
 # make arm        the tests of the kernels for aarch64, under qemu-user
@@ -51,7 +52,7 @@ CLI      := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
 TESTS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
 EXAMPLES := $(patsubst examples/%.c,$B/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all deps test demo bench install twin arm fuzz fuzz-plan mutate kills clean
+.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-plan mutate kills clean
 .DELETE_ON_ERROR:
 all: nib libnib.a libnib.so
 
@@ -90,9 +91,6 @@ $B/tests/%: tests/%.c $B/libnib.a
 $B/examples/%: examples/%.c $B/libnib.so
 	@mkdir -p $(@D)
 	@$(CC) -Iinclude -std=c11 -Wall -Wextra -Werror $< -L$B -lnib -Wl,-rpath,$(abspath $B) -o $@
-$B/bench/%: bench/%.c $B/libnib.a
-	@mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $< $B/libnib.a $(LDFLAGS) $(LDLIBS) -o $@
 
 # ---- what people call ----
 
@@ -106,8 +104,11 @@ demo: deps
 	@$(MAKE) --no-print-directory nib
 	@scripts/demo.sh
 
-bench: $B/bench/step
-	@bench/run.sh $<
+bench: $B/nib
+	@bench/run.sh $(abspath $<)
+peers: $B/nib
+	@NIB=$(abspath $<) bench/peers.sh $(PARTS)
+	@bench/plot.sh
 
 twin: nib
 	@tests/twin/run.sh

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "folder.h"
 
@@ -219,6 +220,21 @@ static inline int has_failed(int code, const char *part)
 static inline void assert_has(const char *text, const char *part)
 {
     if (!strstr(text, part)) fail_msg("\"%s\" is not in:\n%s", part, text);
+}
+
+static inline json_t *printed(void)                          /* the one JSON object on standard output, and nothing elsewhere */
+{
+    json_t *o;
+    assert_ok(json_parse(&o, OUT, strlen(OUT), "standard output"));
+    assert_string_equal(ERR, "");
+    return o;
+}
+
+static inline double number(const json_t *o, const char *key)
+{
+    double x;
+    assert_ok(json_get_real(o, key, &x, "standard output"));
+    return x;
 }
 
 static inline void hash_of(const char *path, char hex[65]) { assert_ok(file_sha256(path, hex)); }

@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check" };
+static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check", "bench" };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 static const char DASHES[] = "\n---------------\n";
 
@@ -181,18 +181,8 @@ static void metrics(void **state)
 
 static json_t *evaluated(const char *line)
 {
-    json_t *o;
     runs("%s --json", line);
-    assert_ok(json_parse(&o, OUT, strlen(OUT), "standard output"));
-    assert_string_equal(ERR, "");
-    return o;
-}
-
-static double number(const json_t *o, const char *key)
-{
-    double x;
-    assert_ok(json_get_real(o, key, &x, "standard output"));
-    return x;
+    return printed();
 }
 
 static void eval(void **state)

@@ -20,6 +20,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); int l
     { "info", verb_info, 0, "what a model or configuration is, and the plan it runs by" },
     { "tales", verb_tales, 0, "stories from the built-in grammar, and its judgement of a model's" },
     { "check", verb_check, 0, "whether the checkpoints of a run folder are what was written" },
+    { "bench", verb_bench, 0, "the speed of training and of writing: nib bench train --model=tiny" },
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 

@@ -132,11 +132,9 @@ const char *cpu_model(void)
     return model;
 }
 
-double cpu_peak(enum dtype type)
+double cpu_peak_now(enum dtype type)
 {
-    table();
-    if (cpu.peak[type]) return cpu.peak[type];
-    double sum = 0, (*measure)(double) = type == BF16 ? cpu.table->peak_bf16 : cpu.table->peak;
+    double sum = 0, (*measure)(double) = type == BF16 ? table()->peak_bf16 : table()->peak;
 #pragma omp parallel num_threads(cpu.threads) reduction(+ : sum)
     {
         double best = 0;
@@ -146,7 +144,36 @@ double cpu_peak(enum dtype type)
         }
         sum += best;
     }
-    return cpu.peak[type] = sum;
+    return sum;
+}
+
+double cpu_peak(enum dtype type)
+{
+    if (!cpu.peak[type]) cpu.peak[type] = cpu_peak_now(type);
+    return cpu.peak[type];
+}
+
+double cpu_bandwidth(void)
+{
+    enum { ROUNDS = 6, UNIT = 1 << 12 };
+    const size_t all = (size_t)1 << 28;                      /* floats: more than caches hold */
+    size_t part = all / (size_t)cpu_threads() / UNIT * UNIT;
+    float *x = cpu_backend.alloc(all * sizeof *x);
+    double best = 0;
+    for (int i = 0; i <= ROUNDS && x; i++) {                 /* the first time each thread fills its part */
+        double start = omp_get_wtime(), floats = 0;
+#pragma omp parallel num_threads(cpu.threads) reduction(+ : floats)
+        {
+            float *mine = x + part * (size_t)omp_get_thread_num();
+            if (i == 0) memset(mine, 0, part * sizeof *mine);
+            else cpu.table->read(mine, part);
+            floats += (double)part;
+        }
+        double now = floats * sizeof *x / (omp_get_wtime() - start);
+        if (i > 0 && now > best) best = now;
+    }
+    cpu_backend.free(x);
+    return best;
 }
 
 double cpu_bf16_gain(const char **isa)

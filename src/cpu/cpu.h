@@ -36,6 +36,7 @@ struct cpu_table {
     void (*narrow)(struct weights *, const struct param *p, size_t begin, size_t end);           /* the bf16 form alone */
     double (*peak)(double seconds);                              /* multiply-adds on registers: FLOP/s of one thread */
     double (*peak_bf16)(double seconds);                         /* the same in bf16 products; 0 if the build has none */
+    float (*read)(const float *x, size_t n);                     /* the sum of n floats, n a multiple of 4096: reads, and little else */
     const struct vec_probe *vec;                                 /* vec.h over arrays, for tests: see vec_probe.h */
 };
 
@@ -49,6 +50,8 @@ int  cpu_threads(void);
 size_t cpu_scratch(void);                                        /* bytes that kernels planned so far need beside the arena, all threads together */
 void cpu_shuffle_tasks(uint64_t seed);                           /* tests: tasks of a phase in a random order; 0: as they come */
 double cpu_peak(enum dtype type);                                /* FLOP/s of all threads, measured once; BF16: of bf16 products, 0 if this build has none */
+double cpu_peak_now(enum dtype type);                            /* the same, measured again */
+double cpu_bandwidth(void);                                      /* bytes/s that all threads together read from memory, measured over 1 GiB; 0: no memory */
 double cpu_bf16_gain(const char **isa);                          /* how much faster bf16 products are than f32, at least, of three probes; the build that has them; 0: none */
 
 #define CPU_NAME2(name, isa) name##_##isa

@@ -9,6 +9,7 @@ void NAME(adamw)(struct weights *, const struct param *, const struct adamw *, s
 void NAME(narrow_range)(struct weights *, const struct param *, size_t begin, size_t end);
 double NAME(peak)(double seconds);
 double NAME(peak_bf16)(double seconds);
+float NAME(read)(const float *x, size_t n);
 extern const struct vec_probe NAME(vec_probe);
 
 extern const struct cpu_table NAME(cpu_table);
@@ -22,6 +23,6 @@ const struct cpu_table NAME(cpu_table) = {
 #undef OP
     },
     .copy = &NAME(cpu_copy), .clear = &NAME(cpu_clear), .ready = &NAME(cpu_ready),
-    .adamw = NAME(adamw), .narrow = NAME(narrow_range), .peak = NAME(peak), .peak_bf16 = NAME(peak_bf16),
+    .adamw = NAME(adamw), .narrow = NAME(narrow_range), .peak = NAME(peak), .peak_bf16 = NAME(peak_bf16), .read = NAME(read),
     .vec = &NAME(vec_probe),
 };

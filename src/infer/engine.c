@@ -1,4 +1,4 @@
-/* engine.c -- opening a model folder. */
+/* engine.c -- opening a model folder, or making a model that has none. */
 #include "infer/engine.h"
 
 #include "base/error.h"
@@ -21,6 +21,16 @@ static int plan_eval(struct engine *e, const struct engine_options *o)
     return batch_open(&e->batch, o->rows, o->rows);
 }
 
+/* After weights_new: all that weights_place must know. */
+static int plan_all(struct engine *e, const struct engine_options *o)
+{
+    TRY(config_fits(&e->config, o->rows > o->streams ? o->rows : o->streams));
+    if (o->streams) TRY(session_plan(&e->session, e->weights, e->model, &e->config, o->type, o->streams));
+    if (o->rows) TRY(plan_eval(e, o));
+    weights_state_rows(e->weights, o->streams * e->config.context);
+    return 0;
+}
+
 static int open_all(struct engine *e, const char *folder, const struct engine_options *o)
 {
     TRY(config_read(&e->model, &e->config, folder));
@@ -33,19 +43,34 @@ static int open_all(struct engine *e, const char *folder, const struct engine_op
     TRY(weights_new(&e->weights, &cpu_backend, o->type == BF16 ? FROZEN : MAPPED));
     e->weights->frozen_type = o->type;
     if (o->type == F32) TRY(model_offer_weights(e->weights, e->model, e->file));
-    TRY(config_fits(&e->config, o->rows > o->streams ? o->rows : o->streams));
-    if (o->streams) TRY(session_plan(&e->session, e->weights, e->model, &e->config, o->type, o->streams));
-    if (o->rows) TRY(plan_eval(e, o));
-    weights_state_rows(e->weights, o->streams * e->config.context);
+    TRY(plan_all(e, o));
     TRY(model_check_weights(e->weights, e->model, e->file, folder));     /* before memory is taken by the word of config.json alone */
     TRY(weights_place(e->weights));
     return model_load_weights(e->weights, e->model, e->file, folder);
+}
+
+static int make_all(struct engine *e, uint64_t seed, const struct engine_options *o)
+{
+    TRY(config_check(e->model, &e->config));
+    TRY(weights_new(&e->weights, &cpu_backend, FROZEN));
+    e->weights->frozen_type = o->type;
+    TRY(plan_all(e, o));
+    TRY(weights_place(e->weights));
+    return model_init_weights(e->weights, e->model, &e->config, seed);
 }
 
 int engine_open(struct engine *e, const char *folder, const struct engine_options *o)
 {
     *e = (struct engine){ 0 };
     int code = open_all(e, folder, o);
+    if (code) engine_close(e);
+    return code;
+}
+
+int engine_make(struct engine *e, const struct model *m, const struct config *c, uint64_t seed, const struct engine_options *o)
+{
+    *e = (struct engine){ .model = m, .config = *c };
+    int code = make_all(e, seed, o);
     if (code) engine_close(e);
     return code;
 }

@@ -24,6 +24,8 @@ struct engine {
 };
 
 int  engine_open(struct engine *e, const char *folder, const struct engine_options *o);
+/* The same without a folder: weights drawn by the seed, no tokenizer; to measure speed by. */
+int  engine_make(struct engine *e, const struct model *m, const struct config *c, uint64_t seed, const struct engine_options *o);
 void engine_close(struct engine *e);
 
 #endif

@@ -1,0 +1,18 @@
+/* bench.h -- what the parts of nib bench share: models that need no file, and the clock. */
+#ifndef CLI_BENCH_H
+#define CLI_BENCH_H
+#include "model/model.h"
+
+/* A GPT without biases, as nanoGPT makes them, and a batch to train it on. */
+struct shape { const char *name; int64_t layers, heads, width, block, batch, vocab; double dropout; };
+#define SHAPE_NAMES "tiny|baby|124m"
+const struct shape *bench_shape(const char *name);           /* NULL: none has this name */
+
+/* The parts: as verbs (cli.h). */
+int bench_train(int argc, char **argv);
+int bench_decode(int argc, char **argv);
+
+double bench_now(void);                                      /* seconds */
+double bench_resident(void);                                 /* MiB of memory that this process had at its most */
+
+#endif
