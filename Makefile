@@ -34,7 +34,7 @@ CPPFLAGS += -Isrc -Iinclude -MMD -MP
 LDLIBS   += $(if $(filter sanitize,$(config)),-fsanitize=address$(comma)undefined) -fopenmp -lpcre2-8 -ljansson -lcurl -lz -lm
 comma    := ,
 
-# One source per op, compiled once per instruction set; src/cpu/cpu.c and what it includes are not.
+# One source per op, compiled once per instruction set; cpu.c and profile.c are not.
 isa_x86_64  := scalar avx2 avx512 avx512bf16
 isa_aarch64 := scalar neon
 ISAS        := $(or $(isa_$(ARCH)),scalar)
@@ -44,7 +44,7 @@ flags_avx512bf16 := $(flags_avx512) -mavx512bf16
 
 # ---- files ----
 
-CPU_ONCE := src/cpu/cpu.c
+CPU_ONCE := src/cpu/cpu.c src/cpu/profile.c
 CPU_OPS  := $(filter-out $(CPU_ONCE),$(wildcard src/cpu/*.c))
 SOURCES  := $(filter-out src/cli/%,$(foreach m,$(MODULES),$(if $(filter cpu,$m),$(CPU_ONCE),$(wildcard src/$m/*.c))))
 OBJECTS  := $(SOURCES:src/%.c=$B/%.o) $(foreach i,$(ISAS),$(CPU_OPS:src/cpu/%.c=$B/cpu/$i/%.o))

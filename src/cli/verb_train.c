@@ -162,6 +162,7 @@ static void on_event(void *context, const struct train_event *e)
         printf("step %lld: train loss %.4f, val loss %.4f\n", (long long)e->iteration, e->train_loss, e->val_loss);
         break;
     case TRAIN_SAVED: printf("saved %s/step-%08lld\n", e->settings->out_dir, (long long)e->iteration); break;
+    case TRAIN_PROFILE: fputs(e->text, stdout); break;
     case TRAIN_SAMPLE: printf("---------------\n%s\n---------------\n", e->text); break;
     default:
         if (e->trainer->progress.skipped) printf("%lld iterations were skipped: their loss or gradient was not finite\n", (long long)e->trainer->progress.skipped);

@@ -71,18 +71,32 @@ static void load_rows(const struct operand *o, int64_t row, int64_t n, int64_t c
     }
 }
 
-/* to (D, QUERIES) = rows (n, Dp) transposed and scaled; columns beyond n are 0 */
-static void turn(const float *rows, int64_t n, int64_t D, int64_t Dp, float by, float *to)
+/* to (Dp, QUERIES) = rows (n, Dp) transposed and scaled; columns beyond n are 0 */
+static void turn(const float *rows, int64_t n, int64_t Dp, float by, float *to)
 {
-    for (int64_t d = 0; d < D; d++)
-        for (int64_t q = 0; q < QUERIES; q++) to[d * QUERIES + q] = q < n ? rows[q * Dp + d] * by : 0;
+    vf block[VW];
+    for (int64_t d = 0; d < Dp; d += VW)
+        for (int64_t q = 0; q < QUERIES; q += VW) {
+            for (int i = 0; i < VW; i++) block[i] = q + i < n ? v_load(rows + (q + i) * Dp + d) * by : v_set(0);
+            v_transpose(block);
+            for (int i = 0; i < VW; i++) v_store(to + (d + i) * QUERIES + q, block[i]);
+        }
+}
+
+/* The column of a tile that stands at the position of its first key; key r's is r further on. */
+static int64_t own_column(const struct head *a, int64_t key, int64_t q) { return a->key_position + key - a->seq.past - q; }
+
+/* Of a tile's n keys, those that some query of columns c .. c + VW may see: a causal tile is half empty. */
+static int64_t seen_keys(const struct head *a, int64_t key, int64_t n, int64_t q, int64_t c)
+{
+    return a->h.causal ? at_most(n, at_least(c + VW - own_column(a, key, q), 0)) : n;
 }
 
 /* scores (n, QUERIES) with -inf where query q + column may not see key + row */
 static void mask(const struct head *a, float *scores, int64_t key, int64_t n, int64_t q)
 {
     for (int64_t r = 0; r < n; r++) {
-        int64_t own = a->key_position + key + r - a->seq.past - q;                   /* the column at this key's position */
+        int64_t own = own_column(a, key, q) + r;
         int64_t from = a->h.causal ? own : 0, to = a->h.window ? own + a->h.window : QUERIES;
         float *row = scores + r * QUERIES;
         for (int64_t c = 0; c < QUERIES && c < from; c++) row[c] = -INFINITY;
@@ -126,9 +140,10 @@ static struct desk desk_at(float *at, int64_t Dp)
 static size_t desk_floats(int64_t Dp) { return (size_t)(5 * QUERIES * Dp + KEYS * QUERIES + 2 * QUERIES); }
 
 /* Scores to probabilities that are yet to be divided by their sum; what was summed before shrinks as the top rises. */
-static void online_softmax(struct desk *b, int64_t n, int64_t Dp)
+static void online_softmax(const struct head *a, struct desk *b, int64_t key, int64_t m, int64_t q)
 {
     for (int64_t c = 0; c < QUERIES; c += VW) {
+        int64_t n = seen_keys(a, key, m, q, c), Dp = a->Dp;
         vf old = v_load(b->top + c), top = old, sum = v_set(0);
         for (int64_t r = 0; r < n; r++) top = v_max(v_load(b->p + r * QUERIES + c), top);
         vf from = v_select(top == v_set(-INFINITY), v_set(0), top), shrink = v_exp(old - from);
@@ -137,6 +152,7 @@ static void online_softmax(struct desk *b, int64_t n, int64_t Dp)
             v_store(b->p + r * QUERIES + c, e);
             sum += e;
         }
+        for (int64_t r = n; r < m; r++) v_store(b->p + r * QUERIES + c, v_set(0));
         v_store(b->top + c, top);
         v_store(b->sum + c, v_fma(v_load(b->sum + c), shrink, sum));
         for (int i = 0; i < VW; i++)
@@ -152,7 +168,7 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
     struct desk b = desk_at(scratch, a->Dp);
     struct range keys = visible(a, q, n);
     load_rows(&s->in[0], a->seq.row + q, n, a->q * a->D, a->D, a->Dp, b.q);
-    turn(b.q, n, a->D, a->Dp, a->scale, b.qt);
+    turn(b.q, n, a->Dp, a->scale, b.qt);
     memset(b.y, 0, (size_t)(QUERIES * a->Dp) * sizeof *b.y);
     for (int c = 0; c < QUERIES; c++) b.top[c] = -INFINITY, b.sum[c] = 0;
     for (int64_t k = keys.from / KEYS * KEYS; k < keys.to; k += KEYS) {
@@ -161,7 +177,7 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
         load_rows(&a->v, a->first_key + k, m, 0, a->D, a->Dp, b.v);
         NAME(small_product)(m, QUERIES, a->D, (struct small){ b.k, a->Dp, 1, b.qt, QUERIES, b.p, QUERIES }, 0);
         mask(a, b.p, k, m, q);
-        online_softmax(&b, m, a->Dp);
+        online_softmax(a, &b, k, m, q);
         if (a->h.drop.p > 0) drop(s, a, b.p, k, m, q, n);
         NAME(small_product)(n, a->Dp, m, (struct small){ b.p, 1, QUERIES, b.v, a->Dp, b.y, a->Dp }, 1);
     }
@@ -312,22 +328,32 @@ static void dots(const struct step *s, const struct head *a, float *dot, float *
     }
 }
 
-/* P, the dropped P and dS of one tile, from its scores and dP. */
-static void tile_gradients(const struct step *s, const struct head *a, struct back *k, const float *dot, int64_t key, int64_t m, int64_t q, int64_t n)
+/* P and dS of one tile, from its scores and dP; returns the dropped P. */
+static const float *tile_gradients(const struct step *s, const struct head *a, struct back *k, const float *dot, int64_t key, int64_t m, int64_t q, int64_t n)
 {
     float lse[QUERIES], D[QUERIES];
     for (int64_t c = 0; c < QUERIES; c++) {
         lse[c] = c < n ? *(const float *)cell(&s->aux, a->seq.row + q + c, a->q) : INFINITY;
         D[c] = c < n ? dot[q + c] : 0;
     }
-    for (int64_t at = 0; at < m * QUERIES; at += VW) v_store(k->b.p + at, v_exp(v_load(k->b.p + at) - v_load(lse + at % QUERIES)));
-    memcpy(k->pd, k->b.p, (size_t)(m * QUERIES) * sizeof *k->pd);
+    for (int64_t c = 0; c < QUERIES; c += VW)
+        for (int64_t r = 0, seen = seen_keys(a, key, m, q, c); r < m; r++) {
+            float *p = k->b.p + r * QUERIES + c;
+            v_store(p, r < seen ? v_exp(v_load(p) - v_load(lse + c)) : v_set(0));
+        }
+    const float *kept = k->b.p;
     if (a->h.drop.p > 0) {
+        memcpy(k->pd, kept, (size_t)(m * QUERIES) * sizeof *kept);
         drop(s, a, k->pd, key, m, q, n);
         drop(s, a, k->dp, key, m, q, n);
+        kept = k->pd;
     }
-    for (int64_t at = 0; at < m * QUERIES; at += VW)
-        v_store(k->dp + at, v_load(k->b.p + at) * (v_load(k->dp + at) - v_load(D + at % QUERIES)) * a->scale);
+    for (int64_t r = 0; r < m; r++)
+        for (int64_t c = 0; c < QUERIES; c += VW) {
+            int64_t at = r * QUERIES + c;
+            v_store(k->dp + at, v_load(k->b.p + at) * (v_load(k->dp + at) - v_load(D + c)) * a->scale);
+        }
+    return kept;
 }
 
 /* One tile: keys key .. key + m against queries q .. q + n. */
@@ -337,13 +363,13 @@ static void backward_tile(const struct step *s, const struct head *a, struct bac
     int64_t D = a->D, Dp = a->Dp;
     load_rows(&s->in[0], a->seq.row + q, n, a->q * D, D, Dp, b->q);
     load_rows(&s->dy, a->seq.row + q, n, a->q * D, D, Dp, b->y);
-    turn(b->q, n, D, Dp, a->scale, b->qt);
-    turn(b->y, n, D, Dp, 1, k->dyt);
+    turn(b->q, n, Dp, a->scale, b->qt);
+    turn(b->y, n, Dp, 1, k->dyt);
     NAME(small_product)(m, QUERIES, D, (struct small){ b->k, Dp, 1, b->qt, QUERIES, b->p, QUERIES }, 0);
     mask(a, b->p, key, m, q);
     NAME(small_product)(m, QUERIES, D, (struct small){ b->v, Dp, 1, k->dyt, QUERIES, k->dp, QUERIES }, 0);
-    tile_gradients(s, a, k, dot, key, m, q, n);
-    NAME(small_product)(m, Dp, n, (struct small){ k->pd, QUERIES, 1, b->y, Dp, k->dv, Dp }, 1);
+    const float *pd = tile_gradients(s, a, k, dot, key, m, q, n);
+    NAME(small_product)(m, Dp, n, (struct small){ pd, QUERIES, 1, b->y, Dp, k->dv, Dp }, 1);
     NAME(small_product)(m, Dp, n, (struct small){ k->dp, QUERIES, 1, b->q, Dp, k->dk, Dp }, 1);
     NAME(small_product)(n, Dp, m, (struct small){ k->dp, 1, QUERIES, b->k, Dp, dq + q * Dp, Dp }, 1);
 }
@@ -408,7 +434,22 @@ static size_t backward_scratch(const struct step *s)         /* one sequence may
     return (back_floats(Dp) + (size_t)(h.q / h.kv * rows * (Dp + 1))) * sizeof(float);
 }
 
+/* Two products forward and five backward, of every tile that is not wholly masked. */
+static int64_t cost(const struct step *s)
+{
+    int64_t scores = 0;
+    for (int i = 0; i < step_seqs(s, s->node->in[1]); i++) {
+        struct head a = head_of(s, i, 0);
+        for (int64_t q = 0; q < a.seq.rows; q += QUERIES) {
+            int64_t n = at_most(QUERIES, a.seq.rows - q);
+            struct range keys = visible(&a, q, n);
+            scores += n * (at_least(keys.to, 0) - keys.from / KEYS * KEYS);
+        }
+    }
+    return 2 * (s->dir == 'B' ? 5 : 2) * scores * ATTR(s, struct heads).q * ATTR(s, struct heads).dim;
+}
+
 const struct cpu_op NAME(cpu_attention) = {
-    .forward = { .base = { .name = "attention" }, .phases = forward_phases, .tasks = forward_tasks, .run = forward, .scratch = forward_scratch },
-    .backward = { .base = { .name = "attention'" }, .tasks = backward_tasks, .run = backward, .scratch = backward_scratch },
+    .forward = { .base = { .name = "attention" }, .phases = forward_phases, .tasks = forward_tasks, .run = forward, .scratch = forward_scratch, .cost = cost },
+    .backward = { .base = { .name = "attention'" }, .tasks = backward_tasks, .run = backward, .scratch = backward_scratch, .cost = cost },
 };

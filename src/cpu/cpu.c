@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "cpu/barrier.h"
+#include "cpu/profile.h"
 
 /* ---- which build ---- */
 
@@ -48,6 +49,8 @@ static const struct { const struct cpu_table *table; int (*runs_here)(void); int
 #endif
 };
 enum { BUILDS = sizeof builds / sizeof *builds };
+
+enum { MAX_THREADS = 1024 };
 
 static struct {
     const struct cpu_table *table;
@@ -95,6 +98,7 @@ int cpu_init(const char *isa, int threads)
     }
     cpu.table = t;
     cpu.threads = threads > 0 ? threads : cores();
+    if (cpu.threads > MAX_THREADS) cpu.threads = MAX_THREADS;
     free(cpu.scratch);
     cpu.scratch = NULL;
     cpu.scratch_room = 0;
@@ -192,14 +196,18 @@ double cpu_bf16_gain(const char **isa)
 
 /* ---- running steps ---- */
 
-/* All tasks of a phase on all threads, or on this one.  The next task is whoever comes first's: its bits do not depend on
- * who computes it. */
-static void run_phase(const struct cpu_kernel *k, const struct step *s, int phase, int tasks, _Atomic int *next, char *scratch)
+/* A phase's tasks are dealt out in equal parts: steps that go through rows from first to last find in a core's cache what
+ * it wrote the step before.  Who is done helps the others.  Bits do not depend on who computes a task. */
+struct part { _Alignas(64) _Atomic int next[2]; };           /* task of this thread's part, in phases of even and odd turn */
+static struct part parts[MAX_THREADS];
+
+static int first_task(int tasks, int thread) { return (int)((int64_t)tasks * thread / cpu.threads); }
+
+static void run_phase(const struct cpu_kernel *k, const struct step *s, int phase, int tasks, int me, int turn, char *scratch)
 {
-    for (;;) {
-        int i = next ? atomic_fetch_add_explicit(next, 1, memory_order_relaxed) : -1;
-        if (i >= tasks) return;
-        k->run(s, phase, i, scratch);
+    for (int help = 0; help < cpu.threads; help++) {
+        int whose = (me + help) % cpu.threads, first = first_task(tasks, whose), n = first_task(tasks, whose + 1) - first, i;
+        while ((i = atomic_fetch_add_explicit(&parts[whose].next[turn], 1, memory_order_relaxed)) < n) k->run(s, phase, first + i, scratch);
     }
 }
 
@@ -231,40 +239,46 @@ enum { SMALL = 30000 };                  /* operations: below, a barrier costs m
 
 static int is_small(const struct cpu_kernel *k, const struct step *s) { return k->cost && k->cost(s) < SMALL; }
 
+/* What a thread needs to walk the list. */
+struct walk { int me, turn, behind; char *scratch; };                /* behind: thread 0 may still be at small steps */
+static struct barrier barrier;
+
+static void walk_phase(struct walk *w, const struct step *s, const struct cpu_kernel *k, int phase, struct profile_row *row)
+{
+    int tasks = k->tasks(s, phase), alone = tasks <= 1 || is_small(k, s) || cpu.shuffle;
+    if (!alone && w->behind) barrier_meet(&barrier);
+    double start = row ? profile_now() : 0;
+    if (alone && w->me == 0) {
+        if (cpu.shuffle) run_shuffled(k, s, phase, tasks, w->scratch);
+        else run_alone(k, s, phase, tasks, w->scratch);
+    } else if (!alone) {
+        run_phase(k, s, phase, tasks, w->me, w->turn, w->scratch);
+    }
+    if (row && (!alone || w->me == 0)) profile_busy(row, start);
+    if (!alone) {
+        for (int i = 0; i < cpu.threads && w->me == 0; i++) parts[i].next[!w->turn] = 0;       /* nobody uses them before the barrier, nobody after it yet */
+        barrier_meet(&barrier);
+        w->turn = !w->turn;
+    }
+    w->behind = alone;
+}
+
 /* One parallel region for all steps.  Every thread walks the list; a small step is thread 0's alone, and the others wait
  * for it only when the next large one comes. */
 static void run_steps(struct step *const *steps, int n)
 {
-    static _Atomic int counter[2];
-    static struct barrier barrier;
-    counter[0] = counter[1] = 0;
+    struct profile_row *rows = profile_of(steps, n);
+    for (int i = 0; i < cpu.threads; i++) parts[i].next[0] = parts[i].next[1] = 0;
 #pragma omp parallel num_threads(cpu.threads)
     {
 #pragma omp single
         barrier_open(&barrier, omp_get_num_threads());
-        int me = omp_get_thread_num(), turn = 0, behind = 0;         /* behind: thread 0 may still be at small steps */
-        char *scratch = cpu.scratch + (size_t)me * scratch_stride();
+        struct walk w = { .me = omp_get_thread_num(), .scratch = cpu.scratch + (size_t)omp_get_thread_num() * scratch_stride() };
         for (int i = 0; i < n; i++) {
-            const struct step *s = steps[i];
-            const struct cpu_kernel *k = (const struct cpu_kernel *)s->kernel;
-            int phases = k->phases ? k->phases(s) : 1;
-            for (int p = 0; p < phases; p++) {
-                int tasks = k->tasks(s, p);
-                if (cpu.shuffle) {
-                    if (me == 0) run_shuffled(k, s, p, tasks, scratch);
-                    behind = 1;
-                } else if (tasks <= 1 || is_small(k, s)) {
-                    if (me == 0) run_alone(k, s, p, tasks, scratch);
-                    behind = 1;
-                } else {
-                    if (behind) barrier_meet(&barrier);
-                    run_phase(k, s, p, tasks, &counter[turn], scratch);
-                    if (me == 0) counter[!turn] = 0;                 /* nobody uses it before the barrier, nobody after it yet */
-                    barrier_meet(&barrier);
-                    turn = !turn;
-                    behind = 0;
-                }
-            }
+            const struct cpu_kernel *k = (const struct cpu_kernel *)steps[i]->kernel;
+            double start = rows ? profile_now() : 0;
+            for (int p = 0, phases = k->phases ? k->phases(steps[i]) : 1; p < phases; p++) walk_phase(&w, steps[i], k, p, rows ? rows + i : NULL);
+            if (rows && w.me == 0) profile_done(rows + i, start);
         }
     }
 }
@@ -347,7 +361,14 @@ static void for_blocks(struct weights *w, const struct adamw *a)         /* a NU
     }
 }
 
-static void cpu_update(struct weights *w, const struct adamw *a) { for_blocks(w, a); }
+static void cpu_update(struct weights *w, const struct adamw *a)
+{
+    struct profile_row *row = profile_update(w);
+    double start = row ? profile_now() : 0;
+    for_blocks(w, a);
+    if (row) profile_done(row, start);
+}
+
 static void cpu_refresh(struct weights *w) { for_blocks(w, NULL); }
 
 const struct backend cpu_backend = {

@@ -12,6 +12,8 @@
 #include "cpu/row.h"
 
 enum { K_BLOCK = 256, N_BLOCK = GRID_COLS };                /* K_BLOCK in units */
+enum { SMALL = 1 << 17 };                                   /* elements of B that caches hold however they lie */
+enum { LEFT = (TILE_ROWS + VW - 1) / VW * VW };             /* rows of a packed panel of A: whole vectors */
 
 /* ---- the tile ---- */
 
@@ -22,57 +24,75 @@ enum { K_BLOCK = 256, N_BLOCK = GRID_COLS };                /* K_BLOCK in units 
 #endif
 
 struct panel { const char *p; int64_t row, step; };         /* unit (i, k) of A at p + i * row + k * step, in bytes */
+struct strip { const float *p; int64_t ld, ahead; };        /* unit k of B at p + k * ld; ahead: from here to what comes next */
 
-/* c (rows x TILE_COLS) = or += A B over k units; row k of B is b + k * b_ld.  rows and dot are constants where this is inlined. */
-static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a, const float *b, int64_t b_ld, float *c, int64_t ld, int add, const int rows, const int dot)
+/* c (rows x TILE_COLS) = or += A B over k units; rows and dot are constants where this is inlined.
+ * Every fifth row of A has a pointer of its own and the rest are offsets, so that all of it stays in registers. */
+static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add, const int rows, const int dot)
 {
+    enum { STEP = 5, BASES = (TILE_ROWS + STEP - 1) / STEP };
     vf sum[TILE_ROWS][TILE_VECTORS];
+    const char *base[BASES];
+    int64_t offset[STEP];
     UNROLL
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < BASES; i++) base[i] = a.p + i * STEP * a.row;
+    UNROLL
+    for (int i = 0; i < STEP; i++) offset[i] = i * a.row;
+    float *to = c;
+    UNROLL
+    for (int i = 0; i < rows; i++, to += ld) {
         UNROLL
-        for (int j = 0; j < TILE_VECTORS; j++) sum[i][j] = v_set(0);
-    for (int64_t u = 0; u < k; u++, b += b_ld, a.p += a.step) {
+        for (int j = 0; j < TILE_VECTORS; j++) {
+            sum[i][j] = v_set(0);
+            __builtin_prefetch(to + j * VW, 1);
+        }
+    }
+    for (const float *end = b.p + k * b.ld; b.p != end; b.p += b.ld) {
         vf right[TILE_VECTORS];
         UNROLL
-        for (int j = 0; j < TILE_VECTORS; j++) right[j] = v_load(b + j * VW);
+        for (int j = 0; j < TILE_VECTORS; j++) {
+            right[j] = v_load(b.p + j * VW);
+            __builtin_prefetch(b.p + b.ahead + j * VW);
+        }
         UNROLL
         for (int i = 0; i < rows; i++) {
             float unit;
-            memcpy(&unit, a.p + i * a.row, sizeof unit);
+            memcpy(&unit, base[i / STEP] + offset[i % STEP], sizeof unit);
             vf left = v_set(unit);
             UNROLL
             for (int j = 0; j < TILE_VECTORS; j++) sum[i][j] = dot ? V_DOT(left, right[j], sum[i][j]) : v_fma(left, right[j], sum[i][j]);
         }
-    }
-    UNROLL
-    for (int i = 0; i < rows; i++)
         UNROLL
-        for (int j = 0; j < TILE_VECTORS; j++) {
-            float *to = c + i * ld + j * VW;
-            v_store(to, add ? v_load(to) + sum[i][j] : sum[i][j]);
-        }
+        for (int i = 0; i < BASES; i++) base[i] += a.step;
+    }
+    to = c;
+    __asm__("" : "+r"(to));                                  /* addresses of C are not to be kept in registers until now */
+    UNROLL
+    for (int i = 0; i < rows; i++, to += ld)
+        UNROLL
+        for (int j = 0; j < TILE_VECTORS; j++) v_store(to + j * VW, add ? v_load(to + j * VW) + sum[i][j] : sum[i][j]);
 }
 
-typedef void tile_function(int64_t k, struct panel a, const float *b, int64_t b_ld, float *c, int64_t ld, int add);
+typedef void tile_function(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add);
 #define TILE(n)                                                                                                      \
-    static void tile_##n(int64_t k, struct panel a, const float *b, int64_t b_ld, float *c, int64_t ld, int add)     \
+    static void tile_##n(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add)     \
     {                                                                                                                \
-        tile(k, a, b, b_ld, c, ld, add, n < TILE_ROWS ? n : TILE_ROWS, 0);                                           \
+        tile(k, a, b, c, ld, add, n < TILE_ROWS ? n : TILE_ROWS, 0);                                           \
     }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 static tile_function *const tile_of_rows[] = { NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14 };
 _Static_assert(TILE_ROWS < sizeof tile_of_rows / sizeof *tile_of_rows, "a tile function for every number of rows");
 
-static void tile_dot(int64_t k, struct panel a, const float *b, int64_t b_ld, float *c, int64_t ld, int add)
+static void tile_dot(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add)
 {
-    tile(k, a, b, b_ld, c, ld, add, TILE_ROWS, HAS_DOT);
+    tile(k, a, b, c, ld, add, TILE_ROWS, HAS_DOT);
 }
 
 /* A tile that leaves C on the right, or (of pairs, whose A is padded) at the bottom, is computed beside it. */
-static void tile_at_edge(int64_t k, struct panel a, const float *b, int64_t b_ld, float *c, int64_t ld, int add, tile_function *f, int64_t rows, int64_t cols)
+static void tile_at_edge(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add, tile_function *f, int64_t rows, int64_t cols)
 {
     float whole[TILE_ROWS * TILE_COLS];
-    f(k, a, b, b_ld, whole, TILE_COLS, 0);
+    f(k, a, b, whole, TILE_COLS, 0);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) {
             float *to = c + i * ld + j;
@@ -94,35 +114,34 @@ static uint16_t get_bf16(const struct matrix *m, int64_t i, int64_t j)
     return m->type == BF16 ? ((const uint16_t *)m->p)[at] : f32_to_bf16(((const float *)m->p)[at]);
 }
 
-static vf load_vector(const struct matrix *m, int64_t i, int64_t j)          /* VW elements in the direction of stride 1 */
+static inline __attribute__((always_inline)) vf load_vector(const struct matrix *m, int64_t i, int64_t j, int64_t n)     /* n elements in the direction of stride 1 */
 {
     int64_t at = i * m->row + j * m->col;
-    return m->type == BF16 ? v_load_bf16((const uint16_t *)m->p + at) : v_load((const float *)m->p + at);
+    if (m->type == BF16) return n >= VW ? v_load_bf16((const uint16_t *)m->p + at) : v_load_bf16_n((const uint16_t *)m->p + at, n);
+    return n >= VW ? v_load((const float *)m->p + at) : v_load_n((const float *)m->p + at, n);
 }
 
 static struct matrix transposed(const struct matrix *m) { return (struct matrix){ m->p, m->col, m->row, m->type }; }
 
 /* f32 units of m, rows i .. i + k of columns j .. j + n, to panels `wide` columns wide: to[panel][row][column], padded with 0.
- * B is packed so, and A transposed. */
-static void pack_f32(const struct matrix *m, int64_t i, int64_t k, int64_t j, int64_t n, int wide, float *to)
+ * B is packed so, and A transposed.  wide is a constant of whole vectors. */
+static inline __attribute__((always_inline)) void pack_f32(const struct matrix *m, int64_t i, int64_t k, int64_t j, int64_t n, const int wide, float *to)
 {
     for (int64_t p = 0; p < n; p += wide, to += k * wide) {
         int64_t cols = at_most(wide, n - p), r = 0;
-        if (cols < wide) memset(to, 0, (size_t)(k * wide) * sizeof *to);
-        for (; m->col == 1 && r < k; r++) {
-            int64_t c = 0;
-            for (; c + VW <= cols; c += VW) v_store(to + r * wide + c, load_vector(m, i + r, j + p + c));
-            for (; c < cols; c++) to[r * wide + c] = get(m, i + r, j + p + c);
-        }
+        for (; m->col == 1 && cols == wide && r < k; r++)
+            for (int c = 0; c < wide; c += VW) v_store_n(to + r * wide + c, load_vector(m, i + r, j + p + c, wide - c), wide - c);
+        for (; m->col == 1 && r < k; r++)
+            for (int c = 0; c < wide; c += VW) v_store_n(to + r * wide + c, load_vector(m, i + r, j + p + c, at_least(cols - c, 0)), wide - c);
         for (; r + VW <= k && cols == wide && wide % VW == 0; r += VW)
             for (int64_t c = 0; c < cols; c += VW) {
                 vf block[VW];
-                for (int x = 0; x < VW; x++) block[x] = load_vector(m, i + r, j + p + c + x);
+                for (int x = 0; x < VW; x++) block[x] = load_vector(m, i + r, j + p + c + x, VW);
                 v_transpose(block);
                 for (int x = 0; x < VW; x++) v_store(to + (r + x) * wide + c, block[x]);
             }
         for (; r < k; r++)
-            for (int64_t c = 0; c < cols; c++) to[r * wide + c] = get(m, i + r, j + p + c);
+            for (int64_t c = 0; c < wide; c++) to[r * wide + c] = c < cols ? get(m, i + r, j + p + c) : 0;
     }
 }
 
@@ -143,70 +162,136 @@ static void pack_bf16(const struct matrix *m, int64_t i, int64_t k, int64_t j, i
 /* Rows i .. i + rows of A, k .. k + n in k: straight from memory if the tile can read them there, else packed. */
 static struct panel left_panel(const struct matrix *a, int64_t i, int64_t rows, int64_t k, int64_t n, int dot, float *packed)
 {
+    struct matrix t = transposed(a);
     if (a->col == 1 && (dot ? a->type == BF16 && n % 2 == 0 && rows == TILE_ROWS : a->type == F32)) {
         int64_t size = (int64_t)dtype_size(a->type);
         return (struct panel){ (const char *)a->p + (i * a->row + k) * size, a->row * size, 4 };
     }
-    struct matrix t = transposed(a);
-    (dot ? pack_bf16 : pack_f32)(&t, k, n, i, rows, TILE_ROWS, packed);
-    return (struct panel){ (const char *)packed, 4, 4 * TILE_ROWS };
+    if (dot) {
+        pack_bf16(&t, k, n, i, rows, LEFT, packed);
+    } else if (a->col == 1) {                                /* bf16 rows */
+        for (int64_t r = 0; r < rows; r++) widen(packed + r * n, (const uint16_t *)a->p + (i + r) * a->row + k, n);
+        return (struct panel){ (const char *)packed, 4 * n, 4 };
+    } else {
+        pack_f32(&t, k, n, i, rows, LEFT, packed);
+    }
+    return (struct panel){ (const char *)packed, 4, 4 * LEFT };
 }
 
-/* One block of B, packed, against rows i .. i + m of A. */
-static void multiply_block(const struct gemm *g, int64_t i, int64_t m, int64_t k, int64_t kn, const float *right, int64_t n, float *c, int64_t ld, int add, int dot, float *packed)
+/* Asks for piece `part` of `parts` of what left_panel will read. */
+static void fetch_left(const struct matrix *a, int64_t i, int64_t rows, int64_t k, int64_t n, int64_t part, int64_t parts)
 {
-    int64_t units = dot ? (kn + 1) / 2 : kn;
-    for (int64_t r = 0; r < m; r += TILE_ROWS) {
-        int64_t rows = at_most(TILE_ROWS, m - r);
+    int64_t size = (int64_t)dtype_size(a->type), along = a->col == 1 ? n : rows, across = a->col == 1 ? rows : n;
+    const char *p = (const char *)a->p + (i * a->row + k * a->col) * size;
+    int64_t step = (a->col == 1 ? a->row : a->col) * size;
+    for (int64_t r = part * across / parts; r < (part + 1) * across / parts; r++)
+        for (int64_t c = 0; c < along * size; c += 64) __builtin_prefetch(p + r * step + c, 0, 2);
+}
+
+struct right { struct strip first; int64_t panel; };         /* a block of B: its first strip, floats from one to the next */
+
+/* A block of B against rows i .. i + m of A, in panels of about equal height. */
+static void multiply_block(const struct gemm *g, int64_t i, int64_t m, int64_t k, int64_t kn, struct right b, int64_t n, float *c, int64_t ld, int add, int dot, float *packed)
+{
+    int64_t units = dot ? (kn + 1) / 2 : kn, high = dot ? TILE_ROWS : ceil_div(m, ceil_div(m, TILE_ROWS)), parts = ceil_div(n, TILE_COLS);
+    for (int64_t r = 0; r < m; r += high) {
+        int64_t rows = at_most(high, m - r);
         struct panel left = left_panel(&g->a, i + r, rows, k, kn, dot, packed);
         tile_function *f = dot ? tile_dot : tile_of_rows[rows];
-        for (int64_t p = 0; p < n; p += TILE_COLS) {
-            const float *b = right + p * units;
+        struct strip right = b.first;
+        for (int64_t p = 0; p < n; p += TILE_COLS, right.p += b.panel) {
             float *to = c + r * ld + p;
-            if (n - p < TILE_COLS || (dot && rows < TILE_ROWS)) tile_at_edge(units, left, b, TILE_COLS, to, ld, add, f, rows, at_most(TILE_COLS, n - p));
-            else f(units, left, b, TILE_COLS, to, ld, add);
+            if (r + high < m) fetch_left(&g->a, i + r + high, at_most(high, m - r - high), k, kn, p / TILE_COLS, parts);
+            if (n - p < TILE_COLS || (dot && rows < TILE_ROWS)) tile_at_edge(units, left, right, to, ld, add, f, rows, at_most(TILE_COLS, n - p));
+            else f(units, left, right, to, ld, add);
         }
     }
 }
 
+static void pack_right(const struct matrix *b, int64_t k, int64_t kn, int64_t j, int64_t n, int dot, float *to)
+{
+    if (dot) pack_bf16(b, k, kn, j, n, TILE_COLS, to);
+    else pack_f32(b, k, kn, j, n, TILE_COLS, to);
+}
+
+static int in_pairs(const struct gemm *g) { return HAS_DOT && g->a.type == BF16 && g->b.type == BF16; }
+
+/* Whether tiles read B where it lies: whole strips of f32 rows, which do not all fall into the same few lines of the caches. */
+static int lies_right(const struct gemm *g)
+{
+    return !in_pairs(g) && g->b.col == 1 && g->b.type == F32 && g->n % TILE_COLS == 0 && (g->b.row % 1024 || g->k * g->n <= SMALL);
+}
+
+/* A block of B: from the panels that a phase before has packed, or where it lies if the tiles can read it there, or packed now. */
+static struct right right_block(const struct gemm *g, int64_t k, int64_t kn, int64_t j, int64_t n, int dot, float *packed)
+{
+    const struct matrix *b = &g->b;
+    int64_t unit = dot ? 2 : 1, all = ceil_div(g->k, unit);
+    if (g->panels) return (struct right){ { g->panels + j * all + k / unit * TILE_COLS, TILE_COLS, TILE_COLS * all }, TILE_COLS * all };
+    if (lies_right(g)) return (struct right){ { (const float *)b->p + k * b->row + j, b->row, TILE_COLS }, TILE_COLS };
+    pack_right(b, k, kn, j, n, dot, packed);
+    int64_t panel = ceil_div(kn, unit) * TILE_COLS;
+    return (struct right){ { packed, TILE_COLS, panel }, panel };
+}
+
 void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n, float *c, int64_t ld, int add, void *scratch)
 {
-    int dot = HAS_DOT && g->a.type == BF16 && g->b.type == BF16;
+    int dot = in_pairs(g);
     int64_t step = dot ? 2 * K_BLOCK : K_BLOCK;
     float *right = scratch, *left = right + K_BLOCK * N_BLOCK;
     for (int64_t r = 0; r < m && !g->k && !add; r++) memset(c + r * ld, 0, (size_t)n * sizeof *c);       /* a sum over no rows */
     for (int64_t jb = 0; jb < n; jb += N_BLOCK)
         for (int64_t k = 0; k < g->k; k += step) {
             int64_t kn = at_most(step, g->k - k), cols = at_most(N_BLOCK, n - jb);
-            (dot ? pack_bf16 : pack_f32)(&g->b, k, kn, j + jb, cols, TILE_COLS, right);
-            multiply_block(g, i, m, k, kn, right, cols, c + jb, ld, add || k, dot, left);
+            struct right b = right_block(g, k, kn, j + jb, cols, dot, right);
+            multiply_block(g, i, m, k, kn, b, cols, c + jb, ld, add || k, dot, left);
         }
 }
 
-size_t NAME(gemm_scratch)(void) { return K_BLOCK * (N_BLOCK + TILE_COLS + TILE_ROWS) * sizeof(float); }
+size_t NAME(panel_floats)(const struct gemm *g)
+{
+    if (lies_right(g)) return 0;
+     return (size_t)(ceil_div(g->k, in_pairs(g) ? 2 : 1) * ceil_div(g->n, TILE_COLS) * TILE_COLS);
+}
+
+void NAME(pack_panels)(const struct gemm *g, int64_t j, int64_t n, float *panels)
+{
+    int dot = in_pairs(g);
+    pack_right(&g->b, 0, g->k, j, at_most(n, g->n - j), dot, panels + j * ceil_div(g->k, dot ? 2 : 1));
+}
+
+size_t NAME(gemm_scratch)(void) { return K_BLOCK * (N_BLOCK + TILE_COLS + LEFT) * sizeof(float); }
 
 void NAME(small_product)(int64_t m, int64_t n, int64_t k, struct small s, int add)
 {
     for (int64_t i = 0; i < m; i += TILE_ROWS) {
         struct panel a = { (const char *)(s.a + i * s.row), 4 * s.row, 4 * s.col };
         tile_function *f = tile_of_rows[at_most(TILE_ROWS, m - i)];
-        for (int64_t j = 0; j < n; j += TILE_COLS) f(k, a, s.b + j, s.b_ld, s.c + i * s.c_ld + j, s.c_ld, add);
+        for (int64_t j = 0; j < n; j += TILE_COLS) f(k, a, (struct strip){ s.b + j, s.b_ld, TILE_COLS }, s.c + i * s.c_ld + j, s.c_ld, add);
     }
 }
 
 /* ---- tasks ---- */
 
-enum { GRID_ROWS = 36 * TILE_ROWS, GRID_TASKS = 16 };
+enum { GRID_TASKS = 14 };
 
-struct grid NAME(gemm_grid)(int64_t m, int64_t n)
+/* About so many tasks, of nearly one size.  Rows are shared out first: a task packs what it needs of A for all of its
+ * columns.  least: tiles of rows below which packing or fetching B would weigh too much. */
+struct grid NAME(gemm_grid)(const struct gemm *g)
 {
-    struct grid g = { at_most(GRID_ROWS, at_least(m, 1)), at_most(N_BLOCK, n), 0, 0 };      /* m may be 0: nothing is live */
-    while (ceil_div(m, g.rows) * ceil_div(n, g.cols) < GRID_TASKS && (g.rows > 4 * TILE_ROWS || g.cols > 2 * TILE_COLS)) {
-        if (g.cols > 2 * TILE_COLS && g.cols >= g.rows / 2) g.cols = ceil_div(ceil_div(g.cols, 2), TILE_COLS) * TILE_COLS;
-        else if (g.rows > 4 * TILE_ROWS) g.rows = ceil_div(ceil_div(g.rows, 2), TILE_ROWS) * TILE_ROWS;
-        else g.cols = ceil_div(ceil_div(g.cols, 2), TILE_COLS) * TILE_COLS;
-    }
-    g.down = (int)ceil_div(m, g.rows);
-    g.across = (int)ceil_div(n, g.cols);
-    return g;
+    int64_t tiles = ceil_div(at_least(g->m, 1), TILE_ROWS);                                     /* m may be 0: nothing is live */
+    int64_t least = !g->panels && !lies_right(g) ? GRID_ROWS / TILE_ROWS / 2 : g->a.col == 1 ? 3 : 1;
+    int64_t across = ceil_div(g->n, N_BLOCK), down = at_least(ceil_div(g->m, GRID_ROWS), at_most(ceil_div(GRID_TASKS, across), tiles / least));
+    down = ceil_div(tiles, ceil_div(tiles, at_least(down, 1)));
+    while (across * down < GRID_TASKS * 2 / 3 && across * 2 * TILE_COLS < g->n) across *= 2;
+    struct grid grid = { ceil_div(at_least(g->m, 1), down), ceil_div(ceil_div(g->n, across), TILE_COLS) * TILE_COLS, 0, 0 };
+    grid.down = (int)ceil_div(g->m, grid.rows);
+    grid.across = (int)ceil_div(g->n, grid.cols);
+    return grid;
+}
+
+struct area NAME(grid_area)(const struct gemm *g, struct grid grid, int task)
+{
+    int64_t i = task / grid.across * grid.rows, j = task % grid.across * grid.cols;
+    return (struct area){ i, at_most(grid.rows, g->m - i), j, at_most(grid.cols, g->n - j) };
 }

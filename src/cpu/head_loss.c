@@ -35,15 +35,14 @@ static struct chunk chunk_of(const struct step *s, int phase)
 static struct gemm logits_product(const struct step *s, struct chunk c)
 {
     return (struct gemm){ c.rows, vocabulary(s), s->in[0].cols, { cell(&s->in[0], c.first, 0), s->in[0].ld, 1, s->in[0].type },
-                          { s->in[1].p, 1, s->in[1].ld, s->in[1].type } };
+                          { s->in[1].p, 1, s->in[1].ld, s->in[1].type }, NULL };
 }
 
 static void logits_block(const struct step *s, struct chunk c, int task, float *scratch)
 {
     struct gemm g = logits_product(s, c);
-    struct grid grid = NAME(gemm_grid)(g.m, g.n);
-    int64_t i = task / grid.across * grid.rows, j = task % grid.across * grid.cols;
-    NAME(gemm)(&g, i, at_most(grid.rows, g.m - i), j, at_most(grid.cols, g.n - j), c.logits + i * g.n + j, g.n, 0, scratch);
+    struct area a = NAME(grid_area)(&g, NAME(gemm_grid)(&g), task);
+    NAME(gemm)(&g, a.i, a.m, a.j, a.n, c.logits + a.i * g.n + a.j, g.n, 0, scratch);
 }
 
 /* ---- rows ---- */
@@ -111,31 +110,28 @@ static struct tiles tiles_of(const struct step *s, struct chunk c)
     int64_t ld = type == BF16 ? 2 * V : V;
     struct matrix dlogits = { c.logits, ld, 1, type }, dlogits_t = { c.logits, 1, ld, type };
     struct tiles t = {
-        .dw = { V, C, c.rows, dlogits_t, { cell(&s->in[0], c.first, 0), s->in[0].ld, 1, s->in[0].type } },
-        .dx = { c.rows, C, V, dlogits, { s->in[1].p, s->in[1].ld, 1, s->in[1].type } },
-        .dw_grid = NAME(gemm_grid)(V, C), .dx_grid = NAME(gemm_grid)(c.rows, C),
+        .dw = { V, C, c.rows, dlogits_t, { cell(&s->in[0], c.first, 0), s->in[0].ld, 1, s->in[0].type }, NULL },
+        .dx = { c.rows, C, V, dlogits, { s->in[1].p, s->in[1].ld, 1, s->in[1].type }, NULL },
     };
-    if (s->d[1].p) t.n_dw = t.dw_grid.down * t.dw_grid.across;
-    if (s->d[0].p) t.n_dx = t.dx_grid.down * t.dx_grid.across;
+    t.dw_grid = NAME(gemm_grid)(&t.dw);
+    t.dx_grid = NAME(gemm_grid)(&t.dx);
+    if (s->d[1].p) t.n_dw = grid_tasks(t.dw_grid);
+    if (s->d[0].p) t.n_dx = grid_tasks(t.dx_grid);
     if (s->d[3].p) t.n_db = (int)ceil_div(V, BIAS_STRIP);
     return t;
 }
 
 static void dw_tile(const struct step *s, struct chunk c, const struct tiles *t, int task, float *scratch)
 {
-    struct grid g = t->dw_grid;
-    int64_t i = task / g.across * g.rows, j = task % g.across * g.cols;
-    NAME(gemm)(&t->dw, i, at_most(g.rows, t->dw.m - i), j, at_most(g.cols, t->dw.n - j), cell(&s->d[1], i, j), s->d[1].ld,
-               c.first > 0 || step_adds(s, 1), scratch);
+    struct area a = NAME(grid_area)(&t->dw, t->dw_grid, task);
+    NAME(gemm)(&t->dw, a.i, a.m, a.j, a.n, cell(&s->d[1], a.i, a.j), s->d[1].ld, c.first > 0 || step_adds(s, 1), scratch);
 }
 
 static void dx_tile(const struct step *s, struct chunk c, const struct tiles *t, int task, float *scratch)
 {
-    struct grid g = t->dx_grid;
-    int64_t i = task / g.across * g.rows, j = task % g.across * g.cols;
-    int64_t m = at_most(g.rows, t->dx.m - i), n = at_most(g.cols, t->dx.n - j);
-    NAME(gemm)(&t->dx, i, m, j, n, scratch, n, 0, grid_rest(g, scratch));
-    for (int64_t r = 0; r < m; r++) gradient_out(s, 0, c.first + i + r, j, n, scratch + r * n, grid_row(g, scratch));
+    struct area a = NAME(grid_area)(&t->dx, t->dx_grid, task);
+    NAME(gemm)(&t->dx, a.i, a.m, a.j, a.n, scratch, a.n, 0, area_rest(scratch));
+    for (int64_t r = 0; r < a.m; r++) gradient_out(s, 0, c.first + a.i + r, a.j, a.n, scratch + r * a.n, area_row(scratch));
 }
 
 static void db_strip(const struct step *s, struct chunk c, int task)
@@ -158,10 +154,10 @@ static int phases(const struct step *s) { return per_chunk(s) * (int)ceil_div(at
 static int tasks(const struct step *s, int phase)
 {
     struct chunk c = chunk_of(s, phase);
-    struct grid g = NAME(gemm_grid)(c.rows, vocabulary(s));
+    struct gemm g = logits_product(s, c);
     struct tiles t;
     switch (phase % per_chunk(s)) {
-    case 0: return g.down * g.across;
+    case 0: return grid_tasks(NAME(gemm_grid)(&g));
     case 1: return (int)ceil_div(c.rows, task_rows(vocabulary(s)));
     default:
         t = tiles_of(s, c);
@@ -193,9 +189,11 @@ static size_t work(const struct step *s)
 static size_t scratch(const struct step *s)
 {
     (void)s;
-    return grid_scratch(NAME(gemm_grid)(INT32_MAX, INT32_MAX));
+    return area_scratch();
 }
 
+static int64_t cost(const struct step *s) { return 2 * (1 + !!s->d[0].p + !!s->d[1].p) * step_rows(s, s->node) * s->in[0].cols * vocabulary(s); }
+
 const struct cpu_op NAME(cpu_head_loss) = {
-    .forward = { .base = { .name = "head_loss", .work = work, .form = BF16 }, .phases = phases, .tasks = tasks, .run = run, .scratch = scratch },
+    .forward = { .base = { .name = "head_loss", .work = work, .form = BF16 }, .phases = phases, .tasks = tasks, .run = run, .scratch = scratch, .cost = cost },
 };

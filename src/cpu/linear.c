@@ -1,8 +1,9 @@
 /* linear.c -- y = x W^T + b, and its gradients  dx = dy W,  dW = dy^T x,  db = sum over rows of dy.
  * N rows, K inputs, M outputs; W lies as (M, K) or (K, M).
  *
- * Forward: a task computes a block of y in f32, then finishes it row by row while it is near: bias, rounding to y's type,
- * and what is fused to this step.  A few rows (decoding) go past the blocked product: see skinny.h. */
+ * Where tiles cannot read the right side of a product as it lies, a first phase packs it for all tasks.  Forward: a task
+ * computes an area of y in f32, then finishes it row by row while it is near: bias, rounding to y's type, and what is fused
+ * to this step.  A few rows (decoding) go past the blocked product: see skinny.h. */
 #include "cpu/gemm.h"
 #include "cpu/row.h"
 #include "cpu/skinny.h"
@@ -13,17 +14,52 @@ extern const struct cpu_table NAME(cpu_table);
 
 static struct matrix plain(const struct operand *o) { return (struct matrix){ o->p, o->ld, 1, o->type }; }
 static struct matrix turned(const struct operand *o) { return (struct matrix){ o->p, 1, o->ld, o->type }; }
-static int in_out(const struct step *s) { return s->node->in[1]->param->layout == IN_OUT; }
+static const struct param *weights_of(const struct step *s) { return s->node->in[1]->param; }
+static int in_out(const struct step *s) { return weights_of(s)->layout == IN_OUT; }
 
 /* W as K x M, the right side of y = x W^T, and as M x K, that of dx = dy W */
-static struct matrix forward_weights(const struct step *s) { return in_out(s) ? plain(&s->in[1]) : turned(&s->in[1]); }
-static struct matrix backward_weights(const struct step *s) { return in_out(s) ? turned(&s->in[1]) : plain(&s->in[1]); }
+static struct matrix forward_weights(const struct step *s)
+{
+    int64_t out = weights_of(s)->out, in = weights_of(s)->in;
+    return in_out(s) ? (struct matrix){ s->in[1].p, out, 1, s->in[1].type } : (struct matrix){ s->in[1].p, 1, in, s->in[1].type };
+}
+
+static struct matrix backward_weights(const struct step *s)
+{
+    struct matrix w = forward_weights(s);
+    return (struct matrix){ w.p, w.col, w.row, w.type };
+}
+
+static int64_t inputs(const struct step *s) { return s->node->in[0]->cols; }
+static int64_t outputs(const struct step *s) { return s->dir == 'B' ? s->dy.cols : s->y.cols; }
+
+/* ---- the three products, of so many rows ---- */
+
+static struct gemm product_y(const struct step *s, int64_t n) { return (struct gemm){ n, outputs(s), inputs(s), plain(&s->in[0]), forward_weights(s), NULL }; }
+static struct gemm product_dx(const struct step *s, int64_t n) { return (struct gemm){ n, inputs(s), outputs(s), plain(&s->dy), backward_weights(s), NULL }; }
+static struct gemm product_dw(const struct step *s, int64_t n)
+{
+    if (in_out(s)) return (struct gemm){ inputs(s), outputs(s), n, turned(&s->in[0]), plain(&s->dy), NULL };
+    return (struct gemm){ outputs(s), inputs(s), n, turned(&s->dy), plain(&s->in[0]), NULL };
+}
+
+enum { PANELS_MOST = 1 << 24, PACK_COLS = 2 * TILE_COLS };   /* floats in the workspace of one product; columns that a task packs */
+
+/* Panels of a product at so many floats into the work; where there are too many, its tasks pack for themselves. */
+static size_t panels(const struct step *s, struct gemm *g, size_t at)
+{
+    size_t n = NAME(panel_floats)(g);
+    if (!n || n > PANELS_MOST) return 0;
+    if (s->work.p) g->panels = (float *)s->work.p + at;
+    return n;
+}
+
+static int pack_tasks(const struct gemm *g) { return g->panels ? (int)ceil_div(g->n, PACK_COLS) : 0; }
+static void pack(const struct gemm *g, int task) { NAME(pack_panels)(g, (int64_t)task * PACK_COLS, PACK_COLS, (float *)(uintptr_t)g->panels); }
 
 /* ---- forward ---- */
 
-static int64_t inputs(const struct step *s) { return s->node->in[0]->cols; }
 static int is_skinny(const struct step *s) { return graph_phase(s->node->g) == INFER && step_rows(s, s->node) <= SKINNY_ROWS; }
-static int64_t outputs(const struct step *s) { return s->y.cols; }
 
 /* v: columns col .. col + n of the finished sum of one row */
 static void finish_row(const struct step *s, int64_t row, int64_t col, int64_t n, float *v)
@@ -39,14 +75,26 @@ static void finish_row(const struct step *s, int64_t row, int64_t col, int64_t n
     }
 }
 
-static void forward_block(const struct step *s, int task, float *scratch)
+/* Where the area may be computed in place: the one result, in f32, if no step of the chain still reads what lies there. */
+static const struct operand *in_place(const struct step *s)
 {
-    struct gemm g = { step_rows(s, s->node), outputs(s), inputs(s), plain(&s->in[0]), forward_weights(s) };
-    struct grid grid = NAME(gemm_grid)(g.m, g.n);
-    int64_t i = task / grid.across * grid.rows, j = task % grid.across * grid.cols;
-    int64_t m = at_most(grid.rows, g.m - i), n = at_most(grid.cols, g.n - j);
-    NAME(gemm)(&g, i, m, j, n, scratch, n, 0, grid_rest(grid, scratch));
-    for (int64_t r = 0; r < m; r++) finish_row(s, i + r, j, n, scratch + r * n);
+    const struct step *last = s;
+    for (; last->then; last = last->then)
+        if (last->y.p) return NULL;
+    for (const struct step *t = s->then; t; t = t->then)
+        for (int i = 0; i < t->node->n_in; i++)
+            if (t->in[i].p == last->y.p) return NULL;
+    return last->y.type == F32 && s->node->type == F32 ? &last->y : NULL;
+}
+
+static void forward_area(const struct step *s, const struct gemm *g, int task, float *scratch)
+{
+    struct area a = NAME(grid_area)(g, NAME(gemm_grid)(g), task);
+    const struct operand *y = in_place(s);
+    float *c = y ? cell(y, a.i, a.j) : scratch;
+    int64_t ld = y ? y->ld : a.n;
+    NAME(gemm)(g, a.i, a.m, a.j, a.n, c, ld, 0, area_rest(scratch));
+    for (int64_t r = 0; r < a.m && !(y == &s->y && !s->in[2].p); r++) finish_row(s, a.i + r, a.j, a.n, c + r * ld);
 }
 
 /* x of a few rows in f32: (rows, K) */
@@ -91,69 +139,84 @@ static void forward_parts(const struct step *s, int phase, int task, float *scra
 
 static void forward(const struct step *s, int phase, int task, void *scratch)
 {
-    if (!is_skinny(s)) forward_block(s, task, scratch);
-    else if (in_out(s)) forward_parts(s, phase, task, scratch);
-    else forward_dots(s, task, scratch);
+    struct gemm g = product_y(s, step_rows(s, s->node));
+    if (is_skinny(s)) {
+        if (in_out(s)) forward_parts(s, phase, task, scratch);
+        else forward_dots(s, task, scratch);
+    } else if (panels(s, &g, 0) && phase == 0) {
+        pack(&g, task);
+    } else {
+        forward_area(s, &g, task, scratch);
+    }
 }
 
-static int forward_phases(const struct step *s) { return is_skinny(s) && in_out(s) ? 2 : 1; }
+static int forward_phases(const struct step *s)
+{
+    struct gemm g = product_y(s, step_rows(s, s->node));
+    return 1 + (is_skinny(s) ? in_out(s) : panels(s, &g, 0) > 0);
+}
 
 static int forward_tasks(const struct step *s, int phase)
 {
-    struct grid g = NAME(gemm_grid)(step_rows(s, s->node), outputs(s));
-    if (!is_skinny(s)) return g.down * g.across;
-    return in_out(s) && phase == 0 ? SKINNY_PARTS : (int)ceil_div(outputs(s), SKINNY_STRIP);
+    struct gemm g = product_y(s, step_rows(s, s->node));
+    if (is_skinny(s)) return in_out(s) && phase == 0 ? SKINNY_PARTS : (int)ceil_div(outputs(s), SKINNY_STRIP);
+    return panels(s, &g, 0) && phase == 0 ? pack_tasks(&g) : grid_tasks(NAME(gemm_grid)(&g));
 }
 
 static size_t forward_work(const struct step *s)
 {
-    return in_out(s) && graph_phase(s->node->g) == INFER ? SKINNY_PARTS * SKINNY_ROWS * (size_t)outputs(s) * sizeof(float) : 0;
+    struct gemm g = product_y(s, s->node->rows->capacity);
+    size_t parts = in_out(s) && graph_phase(s->node->g) == INFER ? SKINNY_PARTS * SKINNY_ROWS * (size_t)outputs(s) : 0;
+    return (size_t)at_least((int64_t)parts, (int64_t)panels(s, &g, 0)) * sizeof(float);
 }
-
-/* Fewer live rows may mean other grids: the largest block that a task can have is what counts. */
-static size_t block_scratch(void) { return grid_scratch(NAME(gemm_grid)(INT32_MAX, INT32_MAX)); }
 
 static size_t forward_scratch(const struct step *s)
 {
     size_t skinny = SKINNY_ROWS * ((size_t)inputs(s) + SKINNY_STRIP) * sizeof(float);
-    return at_least((int64_t)skinny, (int64_t)block_scratch());
+    return at_least((int64_t)skinny, (int64_t)area_scratch());
 }
 
-/* ---- backward: tiles of dW, then tiles of dx, then strips of db ---- */
+/* ---- backward: tiles of dW and of dx side by side, then strips of db ---- */
 
 enum { BIAS_STRIP = 64 };
-struct jobs { struct grid dw, dx; int n_dw, n_dx, n_db; };
+struct jobs { struct gemm dw, dx; struct grid dw_grid, dx_grid; int n_dw, n_dx, n_db, packs; };
+
+static size_t find_panels(const struct step *s, struct gemm *dw, struct gemm *dx)     /* floats of work */
+{
+    size_t n = s->d[0].value >= 0 ? panels(s, dx, 0) : 0;
+    return n + (s->d[1].value >= 0 && dw->b.type == BF16 ? panels(s, dw, n) : 0);
+}
 
 static struct jobs backward_jobs(const struct step *s)
 {
-    const struct operand *dw = &s->d[1], *dx = &s->d[0];
-    int64_t k = s->node->in[0]->cols, m = s->dy.cols;
-    struct jobs j = { 0 };
-    j.dw = in_out(s) ? NAME(gemm_grid)(k, m) : NAME(gemm_grid)(m, k);
-    j.dx = NAME(gemm_grid)(step_rows(s, s->node), k);
-    if (dw->p) j.n_dw = j.dw.down * j.dw.across;
-    if (dx->p) j.n_dx = j.dx.down * j.dx.across;
-    if (s->d[2].p) j.n_db = (int)ceil_div(m, BIAS_STRIP);
+    int64_t n = step_rows(s, s->node);
+    struct jobs j = { .dw = product_dw(s, n), .dx = product_dx(s, n) };
+    find_panels(s, &j.dw, &j.dx);
+    j.dw_grid = NAME(gemm_grid)(&j.dw);
+    j.dx_grid = NAME(gemm_grid)(&j.dx);
+    if (s->d[1].p) j.n_dw = grid_tasks(j.dw_grid);
+    if (s->d[0].p) j.n_dx = grid_tasks(j.dx_grid);
+    if (s->d[2].p) j.n_db = (int)ceil_div(outputs(s), BIAS_STRIP);
+    j.packs = pack_tasks(&j.dw) + pack_tasks(&j.dx);
     return j;
 }
 
-/* Task t of the grid over the product, into d[i]. */
-static void gradient_block(const struct step *s, int k, const struct gemm *g, struct grid grid, int t, float *scratch)
+/* A task of the product, into d[i]. */
+static void gradient_area(const struct step *s, int k, const struct gemm *g, struct grid grid, int task, float *scratch)
 {
-    int64_t i = t / grid.across * grid.rows, j = t % grid.across * grid.cols;
-    int64_t m = at_most(grid.rows, g->m - i), n = at_most(grid.cols, g->n - j);
+    struct area a = NAME(grid_area)(g, grid, task);
     if (s->d[k].type == F32) {
-        NAME(gemm)(g, i, m, j, n, cell(&s->d[k], i, j), s->d[k].ld, step_adds(s, k), scratch);
+        NAME(gemm)(g, a.i, a.m, a.j, a.n, cell(&s->d[k], a.i, a.j), s->d[k].ld, step_adds(s, k), area_rest(scratch));
         return;
     }
-    NAME(gemm)(g, i, m, j, n, scratch, n, 0, grid_rest(grid, scratch));
-    for (int64_t r = 0; r < m; r++) gradient_out(s, k, i + r, j, n, scratch + r * n, grid_row(grid, scratch));
+    NAME(gemm)(g, a.i, a.m, a.j, a.n, scratch, a.n, 0, area_rest(scratch));
+    for (int64_t r = 0; r < a.m; r++) gradient_out(s, k, a.i + r, a.j, a.n, scratch + r * a.n, area_row(scratch));
 }
 
 static void bias_strip(const struct step *s, int task)
 {
     float *db = s->d[2].p, row[BIAS_STRIP], sum[BIAS_STRIP] = { 0 };
-    int64_t col = task * BIAS_STRIP, n = at_most(BIAS_STRIP, s->dy.cols - col);
+    int64_t col = task * BIAS_STRIP, n = at_most(BIAS_STRIP, outputs(s) - col);
     for (int64_t r = 0; r < step_rows(s, s->node); r++) {
         const float *dy = row_in(&s->dy, r, col, n, row);
         for (int64_t c = 0; c < n; c++) sum[c] += dy[c];
@@ -161,40 +224,52 @@ static void bias_strip(const struct step *s, int task)
     for (int64_t c = 0; c < n; c++) db[col + c] = step_adds(s, 2) ? db[col + c] + sum[c] : sum[c];
 }
 
+/* Tasks of both products are dealt out evenly along the list, so that a thread's part of it has its part of the rows of dx. */
+static void tile_task(const struct step *s, const struct jobs *j, int task, float *scratch)
+{
+    int both = j->n_dw + j->n_dx, before = (int)((int64_t)task * j->n_dw / at_least(both, 1)), after = (int)((int64_t)(task + 1) * j->n_dw / at_least(both, 1));
+    if (task >= both) bias_strip(s, task - both);
+    else if (after > before) gradient_area(s, 1, &j->dw, j->dw_grid, before, scratch);
+    else gradient_area(s, 0, &j->dx, j->dx_grid, task - before, scratch);
+}
+
 static void backward(const struct step *s, int phase, int task, void *scratch)
 {
-    (void)phase;
-    int64_t n = step_rows(s, s->node), k = s->node->in[0]->cols, m = s->dy.cols;
-    struct jobs jobs = backward_jobs(s);
-    if (task < jobs.n_dw) {
-        struct gemm g = { m, k, n, turned(&s->dy), plain(&s->in[0]) };
-        if (in_out(s)) g = (struct gemm){ k, m, n, turned(&s->in[0]), plain(&s->dy) };
-        gradient_block(s, 1, &g, jobs.dw, task, scratch);
-    } else if (task < jobs.n_dw + jobs.n_dx) {
-        struct gemm g = { n, k, m, plain(&s->dy), backward_weights(s) };
-        gradient_block(s, 0, &g, jobs.dx, task - jobs.n_dw, scratch);
-    } else {
-        bias_strip(s, task - jobs.n_dw - jobs.n_dx);
-    }
+    struct jobs j = backward_jobs(s);
+    int first = pack_tasks(&j.dx);
+    if (phase || !j.packs) tile_task(s, &j, task, scratch);
+    else if (task < first) pack(&j.dx, task);
+    else pack(&j.dw, task - first);
 }
+
+static int backward_phases(const struct step *s) { return backward_jobs(s).packs ? 2 : 1; }
 
 static int backward_tasks(const struct step *s, int phase)
 {
-    (void)phase;
     struct jobs j = backward_jobs(s);
-    return j.n_dw + j.n_dx + j.n_db;
+    return phase || !j.packs ? j.n_dw + j.n_dx + j.n_db : j.packs;
+}
+
+static size_t backward_work(const struct step *s)
+{
+    struct gemm dw = product_dw(s, s->node->rows->capacity), dx = product_dx(s, s->node->rows->capacity);
+    return find_panels(s, &dw, &dx) * sizeof(float);
 }
 
 static size_t backward_scratch(const struct step *s)
 {
     (void)s;
-    return block_scratch();
+    return area_scratch();
 }
 
-static int64_t cost(const struct step *s) { return 2 * step_rows(s, s->node) * s->node->in[0]->cols * s->node->cols; }
+static int64_t cost(const struct step *s)
+{
+    int products = s->dir == 'B' ? (s->d[0].value >= 0) + (s->d[1].value >= 0) : 1;
+    return 2 * products * step_rows(s, s->node) * inputs(s) * outputs(s);
+}
 
 const struct cpu_op NAME(cpu_linear) = {
     .forward = { .base = { .name = "linear", .work = forward_work, .form = BF16 }, .phases = forward_phases, .tasks = forward_tasks, .run = forward, .scratch = forward_scratch, .cost = cost },
-    .backward = { .base = { .name = "linear'", .form = BF16 }, .tasks = backward_tasks, .run = backward, .scratch = backward_scratch, .cost = cost },
+    .backward = { .base = { .name = "linear'", .work = backward_work, .form = BF16 }, .phases = backward_phases, .tasks = backward_tasks, .run = backward, .scratch = backward_scratch, .cost = cost },
     .fuses = 1,
 };

@@ -48,6 +48,12 @@ static inline vh v_narrow(vf a)                             /* base/dtype.h's f3
     return __builtin_convertvector((is_nan & nan) | (~is_nan & rounded), vh);
 }
 static inline vf v_load_bf16(const uint16_t *p) { vh h; memcpy(&h, p, sizeof h); return v_widen(h); }
+static inline vf v_load_bf16_n(const uint16_t *p, int64_t n)    /* the first n lanes; the others are 0 */
+{
+    uint16_t lane[VW] = { 0 };
+    for (int i = 0; i < VW && i < n; i++) lane[i] = p[i];
+    return v_load_bf16(lane);
+}
 static inline void v_store_bf16(uint16_t *p, vf a) { vh h = v_narrow(a); memcpy(p, &h, sizeof h); }
 static inline vf v_round_bf16(vf a) { return v_widen(v_narrow(a)); }
 
@@ -82,7 +88,13 @@ static inline vf v_poly(vf x, const float *c, int degree)
 
 /* The nearest integer, ties to even, for |x| < 2^22: what is added pushes the fraction out of the significand. */
 static inline vf v_nearest(vf x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
-static inline vf v_power_of_two(vi n) { return (vf)((n + 127) << 23); }      /* -126 <= n <= 127 */
+#ifndef V_TIMES_POWER
+static inline vf v_times_power(vf a, vf n)                  /* a 2^n for whole n of at most 252 */
+{
+    vi whole = __builtin_convertvector(n, vi), half = whole >> 1;                    /* 2^n may lie outside of f32's exponents */
+    return a * (vf)((half + 127) << 23) * (vf)((whole - half + 127) << 23);
+}
+#endif
 
 /* e^x.  Error under 1.5 ulp (1.2 with FMA); 0 below -104, inf above 88.73; NaN for NaN.
  * x = n log 2 + r; log 2 in two parts, the first with so few bits that n times it is exact. */
@@ -93,8 +105,7 @@ static inline vf v_exp(vf x)
     vf n = v_nearest(x * 0x1.715476p+0f);
     vf r = v_fma(n, v_set(-0x1.62e4p-1f), x);
     r = v_fma(n, v_set(-0x1.7f7d1cp-20f), r);
-    vi whole = __builtin_convertvector(n, vi), half = whole >> 1;
-    return v_poly(r, c, 6) * v_power_of_two(half) * v_power_of_two(whole - half);      /* 2^n may lie outside of f32's exponents */
+    return v_times_power(v_poly(r, c, 6), n);
 }
 
 /* log x for finite x > 0 that is not subnormal.  Error under 1.5 ulp.

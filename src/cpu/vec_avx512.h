@@ -9,6 +9,9 @@ static inline vf v_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512
 static inline vf v_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
 static inline vf v_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 
+static inline vf v_times_power(vf a, vf n) { return (vf)_mm512_scalef_ps((__m512)a, (__m512)n); }      /* a 2^n */
+#define V_TIMES_POWER
+
 /* The 16 x 16 matrix of 16 vectors, transposed: pairs, then pairs of pairs, then quarters. */
 static inline void v_transpose(vf m[VW])
 {

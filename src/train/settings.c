@@ -58,6 +58,7 @@ const struct option settings_table[] = {
     INT(threads, "0", 0, 1024, "machine", "0: one a core"),
     INT(recompute, "0", 0, 3, "machine", "compute again rather than keep: 1 activations, 2 norms too, 3 all but one tensor a layer; less memory, same bits"),
     INT(seed, "1337", 0, 1LL << 53, "machine", "of initial weights, batches and dropout"),
+    BOOL(profile, "false", "machine", "at the end, a table of where the time went, by op and by step of the plan"),
     REAL(minutes, "5", 0.01, 1e6, "machine", "nib train TEXT: choose a model that is good after so long"),
 
     { FIELD(wandb_log), .kind = OPTION_BOOL, .initial = "false", .group = "nanoGPT's, without effect", .help = "see metrics.jsonl instead", .flags = OPTION_NO_EFFECT },

@@ -27,6 +27,7 @@ struct settings {
     /* machine */
     const char *device, *dtype;
     int64_t threads, recompute, seed;
+    int profile;
     double minutes;
     /* accepted, without effect */
     int wandb_log, compile;

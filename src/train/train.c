@@ -11,11 +11,12 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/rng.h"
-#include "cpu/cpu.h"
+#include "cpu/profile.h"
 #include "file/safetensors.h"
 #include "infer/generate.h"
 #include "model/hub.h"
 #include "train/checkpoint.h"
+#include "train/hotspots.h"
 #include "train/machine.h"
 #include "train/metrics.h"
 #include "train/schedule.h"
@@ -34,11 +35,13 @@ struct run {
     enum dtype type;
     char from[PATH_SIZE];                /* the folder whose weights are taken; empty: none */
     int resumes, lock;
+    int64_t first;                       /* the iteration this process began with */
     int64_t saved;                       /* the iteration of the newest checkpoint, -1: none */
     int published;                       /* out/model.safetensors exists */
     struct safetensors *file;
     struct trainer trainer;
     struct metrics metrics;
+    struct { int64_t iterations; double seconds; } profiled;
     struct text notices;
 };
 
@@ -293,13 +296,17 @@ static int step(struct run *r)
     int64_t it = r->trainer.progress.iteration;
     struct adam_options a = { schedule_lr(s, it), s->beta1, s->beta2, s->weight_decay, s->grad_clip };
     struct step_result result;
+    int warm = it > r->first;                                /* the first iteration touches its memory for the first time */
     double start = now();
+    profile_on(s->profile && warm);
     TRY(trainer_step(&r->trainer, &r->data, s->gradient_accumulation_steps, (uint64_t)s->seed, &a, &result));
     struct train_event e = event(r, TRAIN_STEP);
     e.iteration = it;
     e.step = &result;
     e.lr = a.lr;
     e.seconds = now() - start;
+    profile_on(0);
+    if (warm) r->profiled.iterations++, r->profiled.seconds += e.seconds;
     e.share = trainer_flops(&r->trainer) * (double)result.tokens / e.seconds / cpu_peak(F32);
     if (result.skipped || it % s->log_interval == 0) {
         TRY(metrics_step(&r->metrics, it, &result, e.lr, e.seconds, e.share));
@@ -307,6 +314,16 @@ static int step(struct run *r)
     }
     if (s->sample_interval && r->tokenizer && (it + 1) % s->sample_interval == 0) TRY(sample(r));
     return 0;
+}
+
+static void tell_profile(const struct run *r)
+{
+    struct text t = { 0 };
+    hotspots_print(&t, r->profiled.iterations, r->profiled.seconds);
+    struct train_event e = event(r, TRAIN_PROFILE);
+    e.text = t.at;
+    if (t.size) tell(r, e);
+    text_free(&t);
 }
 
 static int loop(struct run *r)
@@ -339,7 +356,9 @@ static int run_all(struct run *r)
     TRY(open_folder(r));                                     /* not before all else has worked: nothing was touched until now */
     tell_notices(r);
     tell(r, event(r, TRAIN_START));
+    r->first = r->trainer.progress.iteration;
     TRY(loop(r));
+    if (r->s->profile) tell_profile(r);
     tell(r, event(r, TRAIN_DONE));
     return 0;
 }

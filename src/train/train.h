@@ -14,6 +14,7 @@ enum train_kind {
     TRAIN_EVALUATED,                     /* train_loss, val_loss */
     TRAIN_SAVED,                         /* a checkpoint of progress.iteration was written */
     TRAIN_SAMPLE,                        /* text: what the model writes now */
+    TRAIN_PROFILE,                       /* text: where the time went */
     TRAIN_DONE,
 };
 
