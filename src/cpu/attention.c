@@ -71,13 +71,22 @@ static void load_rows(const struct operand *o, int64_t row, int64_t n, int64_t c
     }
 }
 
+/* The same where they lie, if that is f32 in whole tiles; ld: from row to row. */
+struct near { const float *p; int64_t ld; };
+static struct near near_at(const struct operand *o, int64_t row, int64_t n, int64_t col, const struct head *a, float *buffer)
+{
+    if (o->type == F32 && a->D == a->Dp) return (struct near){ cell(o, row, col), o->ld };
+    load_rows(o, row, n, col, a->D, a->Dp, buffer);
+    return (struct near){ buffer, a->Dp };
+}
+
 /* to (Dp, QUERIES) = rows (n, Dp) transposed and scaled; columns beyond n are 0 */
-static void turn(const float *rows, int64_t n, int64_t Dp, float by, float *to)
+static void turn(struct near rows, int64_t n, int64_t Dp, float by, float *to)
 {
     vf block[VW];
     for (int64_t d = 0; d < Dp; d += VW)
         for (int64_t q = 0; q < QUERIES; q += VW) {
-            for (int i = 0; i < VW; i++) block[i] = q + i < n ? v_load(rows + (q + i) * Dp + d) * by : v_set(0);
+            for (int i = 0; i < VW; i++) block[i] = q + i < n ? v_load(rows.p + (q + i) * rows.ld + d) * by : v_set(0);
             v_transpose(block);
             for (int i = 0; i < VW; i++) v_store(to + (d + i) * QUERIES + q, block[i]);
         }
@@ -163,30 +172,40 @@ static void online_softmax(const struct head *a, struct desk *b, int64_t key, in
     }
 }
 
+/* y divided by the sums, and their logarithms.  A query without keys has a sum of 0. */
+static void write_block(const struct step *s, const struct head *a, struct desk *b, int64_t q, int64_t n)
+{
+    float lse[QUERIES];
+    for (int64_t c = 0; c < QUERIES; c += VW) {
+        vf sum = v_load(b->sum + c), some = v_select(sum > 0, sum, v_set(1));
+        v_store(lse + c, v_select(sum > 0, v_load(b->top + c) + v_log(some), v_set(INFINITY)));
+    }
+    for (int64_t r = 0; r < n; r++) {
+        float *y = b->y + r * a->Dp, *to = s->y.type == F32 ? cell(&s->y, a->seq.row + q + r, a->q * a->D) : y, sum = b->sum[r];
+        if (sum <= 0) memset(y, 0, (size_t)a->D * sizeof *y);
+        for (int64_t c = 0; c < a->D; c += VW) v_store_n(to + c, v_load(y + c) / (sum > 0 ? sum : 1), a->D - c);
+        if (to == y) row_out(&s->y, a->seq.row + q + r, a->q * a->D, a->D, y);
+        if (s->aux.p) *(float *)cell(&s->aux, a->seq.row + q + r, a->q) = lse[r];
+    }
+}
+
 static void forward_block(const struct step *s, const struct head *a, int64_t q, int64_t n, float *scratch)
 {
     struct desk b = desk_at(scratch, a->Dp);
     struct range keys = visible(a, q, n);
-    load_rows(&s->in[0], a->seq.row + q, n, a->q * a->D, a->D, a->Dp, b.q);
-    turn(b.q, n, a->Dp, a->scale, b.qt);
+    turn(near_at(&s->in[0], a->seq.row + q, n, a->q * a->D, a, b.q), n, a->Dp, a->scale, b.qt);
     memset(b.y, 0, (size_t)(QUERIES * a->Dp) * sizeof *b.y);
     for (int c = 0; c < QUERIES; c++) b.top[c] = -INFINITY, b.sum[c] = 0;
     for (int64_t k = keys.from / KEYS * KEYS; k < keys.to; k += KEYS) {
         int64_t m = at_most(KEYS, keys.to - k);
-        load_rows(&a->k, a->first_key + k, m, 0, a->D, a->Dp, b.k);
-        load_rows(&a->v, a->first_key + k, m, 0, a->D, a->Dp, b.v);
-        NAME(small_product)(m, QUERIES, a->D, (struct small){ b.k, a->Dp, 1, b.qt, QUERIES, b.p, QUERIES }, 0);
+        struct near key = near_at(&a->k, a->first_key + k, m, 0, a, b.k), value = near_at(&a->v, a->first_key + k, m, 0, a, b.v);
+        NAME(small_product)(m, QUERIES, a->D, (struct small){ key.p, key.ld, 1, b.qt, QUERIES, b.p, QUERIES }, 0);
         mask(a, b.p, k, m, q);
         online_softmax(a, &b, k, m, q);
         if (a->h.drop.p > 0) drop(s, a, b.p, k, m, q, n);
-        NAME(small_product)(n, a->Dp, m, (struct small){ b.p, 1, QUERIES, b.v, a->Dp, b.y, a->Dp }, 1);
+        NAME(small_product)(n, a->Dp, m, (struct small){ b.p, 1, QUERIES, value.p, value.ld, b.y, a->Dp }, 1);
     }
-    for (int64_t r = 0; r < n; r++) {
-        float *y = b.y + r * a->Dp, sum = b.sum[r];
-        for (int64_t c = 0; c < a->D; c++) y[c] = sum > 0 ? y[c] / sum : 0;
-        row_out(&s->y, a->seq.row + q + r, a->q * a->D, a->D, y);
-        if (s->aux.p) *(float *)cell(&s->aux, a->seq.row + q + r, a->q) = sum > 0 ? b.top[r] + v_log(v_set(sum))[0] : INFINITY;
-    }
+    write_block(s, a, &b, q, n);
 }
 
 /* ---- forward: a query or two, as in decoding ----
@@ -356,22 +375,21 @@ static const float *tile_gradients(const struct step *s, const struct head *a, s
     return kept;
 }
 
-/* One tile: keys key .. key + m against queries q .. q + n. */
-static void backward_tile(const struct step *s, const struct head *a, struct back *k, float *dq, const float *dot, int64_t key, int64_t m, int64_t q, int64_t n)
+/* One tile: keys key .. key + m, at hand, against queries q .. q + n. */
+static void backward_tile(const struct step *s, const struct head *a, struct back *k, struct near keys, struct near values, float *dq, const float *dot, int64_t key, int64_t m, int64_t q, int64_t n)
 {
     struct desk *b = &k->b;
     int64_t D = a->D, Dp = a->Dp;
-    load_rows(&s->in[0], a->seq.row + q, n, a->q * D, D, Dp, b->q);
-    load_rows(&s->dy, a->seq.row + q, n, a->q * D, D, Dp, b->y);
-    turn(b->q, n, Dp, a->scale, b->qt);
-    turn(b->y, n, Dp, 1, k->dyt);
-    NAME(small_product)(m, QUERIES, D, (struct small){ b->k, Dp, 1, b->qt, QUERIES, b->p, QUERIES }, 0);
+    struct near x = near_at(&s->in[0], a->seq.row + q, n, a->q * D, a, b->q), dy = near_at(&s->dy, a->seq.row + q, n, a->q * D, a, b->y);
+    turn(x, n, Dp, a->scale, b->qt);
+    turn(dy, n, Dp, 1, k->dyt);
+    NAME(small_product)(m, QUERIES, D, (struct small){ keys.p, keys.ld, 1, b->qt, QUERIES, b->p, QUERIES }, 0);
     mask(a, b->p, key, m, q);
-    NAME(small_product)(m, QUERIES, D, (struct small){ b->v, Dp, 1, k->dyt, QUERIES, k->dp, QUERIES }, 0);
+    NAME(small_product)(m, QUERIES, D, (struct small){ values.p, values.ld, 1, k->dyt, QUERIES, k->dp, QUERIES }, 0);
     const float *pd = tile_gradients(s, a, k, dot, key, m, q, n);
-    NAME(small_product)(m, Dp, n, (struct small){ pd, QUERIES, 1, b->y, Dp, k->dv, Dp }, 1);
-    NAME(small_product)(m, Dp, n, (struct small){ k->dp, QUERIES, 1, b->q, Dp, k->dk, Dp }, 1);
-    NAME(small_product)(n, Dp, m, (struct small){ k->dp, 1, QUERIES, b->k, Dp, dq + q * Dp, Dp }, 1);
+    NAME(small_product)(m, Dp, n, (struct small){ pd, QUERIES, 1, dy.p, dy.ld, k->dv, Dp }, 1);
+    NAME(small_product)(m, Dp, n, (struct small){ k->dp, QUERIES, 1, x.p, x.ld, k->dk, Dp }, 1);
+    NAME(small_product)(n, Dp, m, (struct small){ k->dp, 1, QUERIES, keys.p, keys.ld, dq + q * Dp, Dp }, 1);
 }
 
 static void give_rows(const struct step *s, int i, int64_t row, int64_t n, int64_t col, int64_t D, int64_t Dp, float *v, float *buffer)
@@ -390,16 +408,15 @@ static void backward_head(const struct step *s, int seq, int kv, float *scratch)
     for (int g = 0; g < group; g++, a.q++) dots(s, &a, k.dot + g * rows, k.b.q);
     for (int64_t key = 0; key < a.seq.keys; key += KEYS) {
         int64_t m = at_most(KEYS, a.seq.keys - key);
-        load_rows(&a.k, a.first_key + key, m, 0, D, Dp, k.b.k);
-        load_rows(&a.v, a.first_key + key, m, 0, D, Dp, k.b.v);
+        struct near keys = near_at(&a.k, a.first_key + key, m, 0, &a, k.b.k), values = near_at(&a.v, a.first_key + key, m, 0, &a, k.b.v);
         memset(k.dk, 0, (size_t)(KEYS * Dp) * sizeof *k.dk);
         memset(k.dv, 0, (size_t)(KEYS * Dp) * sizeof *k.dv);
         for (int g = 0; g < group; g++)
             for (int64_t q = 0; q < rows; q += QUERIES) {
                 int64_t n = at_most(QUERIES, rows - q);
-                struct range keys = visible(&a, q, n);
+                struct range seen = visible(&a, q, n);
                 a.q = kv * group + g;
-                if (key < keys.to && key + m > keys.from) backward_tile(s, &a, &k, k.dq + g * rows * Dp, k.dot + g * rows, key, m, q, n);
+                if (key < seen.to && key + m > seen.from) backward_tile(s, &a, &k, keys, values, k.dq + g * rows * Dp, k.dot + g * rows, key, m, q, n);
             }
         give_rows(s, 2, a.first_key + key, m, kv * D, D, Dp, k.dk, k.b.q);
         give_rows(s, 3, a.first_key + key, m, kv * D, D, Dp, k.dv, k.b.q);

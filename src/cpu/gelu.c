@@ -2,22 +2,26 @@
  *
  *     tanh form   y = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3), which is x/2 (1 + tanh u)
  *                 y' = s + x s (1 - s) 2u',  s = sigmoid(2u)
- *     erf form    y = x/2 (1 + erf(x / sqrt 2)),  y' = Phi(x) + x e^(-x^2/2) / sqrt(2 pi) */
+ *     erf form    y = x Phi(x),  y' = Phi(x) + x e^(-x^2/2) / sqrt(2 pi) */
 #include "cpu/row.h"
 
 static const float SLOPE = 1.5957691f, CUBE = 0.044715f;              /* 2 sqrt(2/pi) */
-static const float ROOT_HALF = 0.70710678f, DENSITY = 0.39894228f;    /* 1 / sqrt 2, 1 / sqrt(2 pi) */
+static const float DENSITY = 0.39894228f;                            /* 1 / sqrt(2 pi) */
 
 static vf gelu(vf x, int tanh)
 {
-    if (!tanh) return x * (0.5f + 0.5f * v_erf(x * ROOT_HALF));
+    vf bell;
+    if (!tanh) return x * v_phi(x, &bell);
     return x * v_sigmoid(SLOPE * (x + CUBE * (x * x * x)));
 }
 
 static vf slope(vf x, int tanh)
 {
-    vf x2 = x * x;
-    if (!tanh) return 0.5f + 0.5f * v_erf(x * ROOT_HALF) + x * (DENSITY * v_exp(-0.5f * x2));
+    vf x2 = x * x, bell, phi;
+    if (!tanh) {
+        phi = v_phi(x, &bell);
+        return v_fma(x * DENSITY, bell, phi);
+    }
     vf s = v_sigmoid(SLOPE * (x + CUBE * (x2 * x)));
     return s + x * s * (1.0f - s) * (SLOPE * (1.0f + 3 * CUBE * x2));
 }

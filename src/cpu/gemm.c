@@ -13,6 +13,7 @@
 
 enum { K_BLOCK = 256, N_BLOCK = GRID_COLS };                /* K_BLOCK in units */
 enum { SMALL = 1 << 17 };                                   /* elements of B that caches hold however they lie */
+enum { SOON = 24 };                                         /* rows of B that are asked for ahead where it lies strewn */
 enum { LEFT = (TILE_ROWS + VW - 1) / VW * VW };             /* rows of a packed panel of A: whole vectors */
 
 /* ---- the tile ---- */
@@ -24,11 +25,22 @@ enum { LEFT = (TILE_ROWS + VW - 1) / VW * VW };             /* rows of a packed 
 #endif
 
 struct panel { const char *p; int64_t row, step; };         /* unit (i, k) of A at p + i * row + k * step, in bytes */
-struct strip { const float *p; int64_t ld, ahead; };        /* unit k of B at p + k * ld; ahead: from here to what comes next */
+struct strip { const float *p; int64_t ld, ahead; };        /* unit k of B at p + k * ld; `ahead` further on is what will soon be read */
+
+/* Lines of memory that will soon be read, in as many parts as a tile has rows: part i is the n lines from p + i * outer on,
+ * `inner` bytes apart, and m times the same `again` bytes apart.  Parts are asked for one by one, since a core waits for at
+ * most a dozen lines at once and the tile needs its own. */
+struct lines { const char *p; int64_t outer, inner, again; int n, m; };
+
+static inline void ask(const struct lines *l, int64_t part)
+{
+    for (int y = 0; y < l->m; y++)
+        for (int x = 0; x < l->n; x++) __builtin_prefetch(l->p + part * l->outer + y * l->again + x * l->inner, 0, 2);
+}
 
 /* c (rows x TILE_COLS) = or += A B over k units; rows and dot are constants where this is inlined.
  * Every fifth row of A has a pointer of its own and the rest are offsets, so that all of it stays in registers. */
-static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add, const int rows, const int dot)
+static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add, const int rows, const int dot)
 {
     enum { STEP = 5, BASES = (TILE_ROWS + STEP - 1) / STEP };
     vf sum[TILE_ROWS][TILE_VECTORS];
@@ -38,34 +50,37 @@ static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a
     for (int i = 0; i < BASES; i++) base[i] = a.p + i * STEP * a.row;
     UNROLL
     for (int i = 0; i < STEP; i++) offset[i] = i * a.row;
-    float *to = c;
     UNROLL
-    for (int i = 0; i < rows; i++, to += ld) {
+    for (int i = 0; i < rows; i++)
         UNROLL
-        for (int j = 0; j < TILE_VECTORS; j++) {
-            sum[i][j] = v_set(0);
-            __builtin_prefetch(to + j * VW, 1);
-        }
-    }
-    for (const float *end = b.p + k * b.ld; b.p != end; b.p += b.ld) {
-        vf right[TILE_VECTORS];
-        UNROLL
-        for (int j = 0; j < TILE_VECTORS; j++) {
-            right[j] = v_load(b.p + j * VW);
-            __builtin_prefetch(b.p + b.ahead + j * VW);
-        }
-        UNROLL
-        for (int i = 0; i < rows; i++) {
-            float unit;
-            memcpy(&unit, base[i / STEP] + offset[i % STEP], sizeof unit);
-            vf left = v_set(unit);
+        for (int j = 0; j < TILE_VECTORS; j++) sum[i][j] = v_set(0);
+    const float *end = b.p + k * b.ld, *soon = c;
+    int64_t part = 0, some = (k / rows + 1) * b.ld;
+    for (; b.p != end; soon += ld, part++) {
+        for (int j = 0; j < TILE_VECTORS; j++) __builtin_prefetch(soon + j * VW, 1);
+        ask(next, part);
+
+        const float *stop = end - b.p > some ? b.p + some : end;
+        for (; b.p != stop; b.p += b.ld) {
+            vf right[TILE_VECTORS];
             UNROLL
-            for (int j = 0; j < TILE_VECTORS; j++) sum[i][j] = dot ? V_DOT(left, right[j], sum[i][j]) : v_fma(left, right[j], sum[i][j]);
+            for (int j = 0; j < TILE_VECTORS; j++) {
+                right[j] = v_load(b.p + j * VW);
+                __builtin_prefetch(b.p + b.ahead + j * VW);
+            }
+            UNROLL
+            for (int i = 0; i < rows; i++) {
+                float unit;
+                memcpy(&unit, base[i / STEP] + offset[i % STEP], sizeof unit);
+                vf left = v_set(unit);
+                UNROLL
+                for (int j = 0; j < TILE_VECTORS; j++) sum[i][j] = dot ? V_DOT(left, right[j], sum[i][j]) : v_fma(left, right[j], sum[i][j]);
+            }
+            UNROLL
+            for (int i = 0; i < BASES; i++) base[i] += a.step;
         }
-        UNROLL
-        for (int i = 0; i < BASES; i++) base[i] += a.step;
     }
-    to = c;
+    float *to = c;
     __asm__("" : "+r"(to));                                  /* addresses of C are not to be kept in registers until now */
     UNROLL
     for (int i = 0; i < rows; i++, to += ld)
@@ -73,26 +88,26 @@ static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a
         for (int j = 0; j < TILE_VECTORS; j++) v_store(to + j * VW, add ? v_load(to + j * VW) + sum[i][j] : sum[i][j]);
 }
 
-typedef void tile_function(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add);
+typedef void tile_function(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add);
 #define TILE(n)                                                                                                      \
-    static void tile_##n(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add)     \
+    static void tile_##n(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add)     \
     {                                                                                                                \
-        tile(k, a, b, c, ld, add, n < TILE_ROWS ? n : TILE_ROWS, 0);                                           \
+        tile(k, a, b, next, c, ld, add, n < TILE_ROWS ? n : TILE_ROWS, 0);                                           \
     }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 static tile_function *const tile_of_rows[] = { NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14 };
 _Static_assert(TILE_ROWS < sizeof tile_of_rows / sizeof *tile_of_rows, "a tile function for every number of rows");
 
-static void tile_dot(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add)
+static void tile_dot(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add)
 {
-    tile(k, a, b, c, ld, add, TILE_ROWS, HAS_DOT);
+    tile(k, a, b, next, c, ld, add, TILE_ROWS, HAS_DOT);
 }
 
 /* A tile that leaves C on the right, or (of pairs, whose A is padded) at the bottom, is computed beside it. */
-static void tile_at_edge(int64_t k, struct panel a, struct strip b, float *c, int64_t ld, int add, tile_function *f, int64_t rows, int64_t cols)
+static void tile_at_edge(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add, tile_function *f, int64_t rows, int64_t cols)
 {
     float whole[TILE_ROWS * TILE_COLS];
-    f(k, a, b, whole, TILE_COLS, 0);
+    f(k, a, b, next, whole, TILE_COLS, 0);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) {
             float *to = c + i * ld + j;
@@ -159,51 +174,66 @@ static void pack_bf16(const struct matrix *m, int64_t i, int64_t k, int64_t j, i
 
 /* ---- the loops ---- */
 
-/* Rows i .. i + rows of A, k .. k + n in k: straight from memory if the tile can read them there, else packed. */
-static struct panel left_panel(const struct matrix *a, int64_t i, int64_t rows, int64_t k, int64_t n, int dot, float *packed)
+/* Whether tiles read m rows of A where they lie: f32, or (whole tiles alone) bf16 pairs. */
+static int lies_left(const struct matrix *a, int64_t m, int64_t n, int dot) { return a->col == 1 && (dot ? a->type == BF16 && n % 2 == 0 && m % TILE_ROWS == 0 : a->type == F32); }
+
+/* Rows i .. i + m of A, k .. k + n in k, to panels `high` rows high, one behind the other. */
+static void pack_left(const struct matrix *a, int64_t i, int64_t m, int64_t high, int64_t k, int64_t n, int dot, float *to)
 {
     struct matrix t = transposed(a);
-    if (a->col == 1 && (dot ? a->type == BF16 && n % 2 == 0 && rows == TILE_ROWS : a->type == F32)) {
-        int64_t size = (int64_t)dtype_size(a->type);
-        return (struct panel){ (const char *)a->p + (i * a->row + k) * size, a->row * size, 4 };
+    int64_t size = LEFT * (dot ? (n + 1) / 2 : n);
+    for (int64_t r = 0; r < m; r += high, to += size) {
+        int64_t rows = at_most(high, m - r);
+        if (dot) pack_bf16(&t, k, n, i + r, rows, LEFT, to);
+        else if (a->col != 1) pack_f32(&t, k, n, i + r, rows, LEFT, to);
+        else for (int64_t u = 0; u < rows; u++) widen(to + u * n, (const uint16_t *)a->p + (i + r + u) * a->row + k, n);
     }
-    if (dot) {
-        pack_bf16(&t, k, n, i, rows, LEFT, packed);
-    } else if (a->col == 1) {                                /* bf16 rows */
-        for (int64_t r = 0; r < rows; r++) widen(packed + r * n, (const uint16_t *)a->p + (i + r) * a->row + k, n);
-        return (struct panel){ (const char *)packed, 4 * n, 4 };
-    } else {
-        pack_f32(&t, k, n, i, rows, LEFT, packed);
-    }
-    return (struct panel){ (const char *)packed, 4, 4 * LEFT };
 }
 
-/* Asks for piece `part` of `parts` of what left_panel will read. */
-static void fetch_left(const struct matrix *a, int64_t i, int64_t rows, int64_t k, int64_t n, int64_t part, int64_t parts)
+/* Piece `part` of `parts` of rows i .. i + rows, columns j .. j + n of m. */
+static struct lines piece(const struct matrix *m, int64_t i, int64_t rows, int64_t j, int64_t n, int64_t part, int64_t parts)
 {
-    int64_t size = (int64_t)dtype_size(a->type), along = a->col == 1 ? n : rows, across = a->col == 1 ? rows : n;
-    const char *p = (const char *)a->p + (i * a->row + k * a->col) * size;
-    int64_t step = (a->col == 1 ? a->row : a->col) * size;
-    for (int64_t r = part * across / parts; r < (part + 1) * across / parts; r++)
-        for (int64_t c = 0; c < along * size; c += 64) __builtin_prefetch(p + r * step + c, 0, 2);
+    enum { LINE = 64 };
+    struct matrix t = transposed(m);
+    if (m->col != 1) return piece(&t, j, n, i, rows, part, parts);
+    int64_t size = (int64_t)dtype_size(m->type), row = m->row * size, each = ceil_div(rows, parts), from = at_most(part * each, rows);
+    int64_t lines = ceil_div(n * size, LINE) + 1, some = ceil_div(lines, TILE_ROWS), few = ceil_div(each, TILE_ROWS);
+    const char *p = (const char *)m->p + ((i + from) * m->row + j) * size;
+    each = at_most(each, rows - from);
+    if (each < TILE_ROWS) return (struct lines){ p, some * LINE, LINE, row, (int)some, (int)each };
+    return (struct lines){ p, few * row, LINE, row, (int)lines, (int)few };
+}
+
+struct left { const struct matrix *a; int64_t i, m, high, k, n; };    /* rows i .. i + m of A in panels `high` high, k .. k + n in k */
+
+/* What will be read of A after the panel at row r, piece by piece: the next panel, or the first of the next block in k. */
+static struct lines next_left(const struct gemm *g, const struct left *l, int64_t r, int64_t part, int64_t parts)
+{
+    int64_t k = l->k + l->n, n = at_most(l->n, g->k - k);
+    if (r + l->high < l->m) return l->a->col == 1 ? piece(l->a, l->i + r + l->high, l->high, l->k, l->n, part, parts) : (struct lines){ 0 };
+    return n > 0 ? piece(l->a, l->i, l->a->col == 1 ? l->high : l->m, k, n, part, parts) : (struct lines){ 0 };
 }
 
 struct right { struct strip first; int64_t panel; };         /* a block of B: its first strip, floats from one to the next */
 
-/* A block of B against rows i .. i + m of A, in panels of about equal height. */
-static void multiply_block(const struct gemm *g, int64_t i, int64_t m, int64_t k, int64_t kn, struct right b, int64_t n, float *c, int64_t ld, int add, int dot, float *packed)
+/* A block of B, n columns, against rows of A, in panels of about equal height. */
+static void multiply_block(const struct gemm *g, const struct left *l, struct right b, int64_t n, float *c, int64_t ld, int add, int dot, float *packed)
 {
-    int64_t units = dot ? (kn + 1) / 2 : kn, high = dot ? TILE_ROWS : ceil_div(m, ceil_div(m, TILE_ROWS)), parts = ceil_div(n, TILE_COLS);
-    for (int64_t r = 0; r < m; r += high) {
-        int64_t rows = at_most(high, m - r);
-        struct panel left = left_panel(&g->a, i + r, rows, k, kn, dot, packed);
+    const struct matrix *a = l->a;
+    int64_t units = dot ? (l->n + 1) / 2 : l->n, parts = ceil_div(n, TILE_COLS), size = (int64_t)dtype_size(a->type);
+    int straight = lies_left(a, l->m, l->n, dot), by_rows = a->col == 1 && !dot;
+    if (!straight) pack_left(a, l->i, l->m, l->high, l->k, l->n, dot, packed);
+    for (int64_t r = 0; r < l->m; r += l->high) {
+        int64_t rows = at_most(l->high, l->m - r);
+        struct panel left = { (const char *)(packed + r / l->high * LEFT * units), by_rows ? 4 * l->n : 4, by_rows ? 4 : 4 * LEFT };
+        if (straight) left = (struct panel){ (const char *)a->p + ((l->i + r) * a->row + l->k) * size, a->row * size, 4 };
         tile_function *f = dot ? tile_dot : tile_of_rows[rows];
         struct strip right = b.first;
         for (int64_t p = 0; p < n; p += TILE_COLS, right.p += b.panel) {
+            struct lines next = next_left(g, l, r, p / TILE_COLS, parts);
             float *to = c + r * ld + p;
-            if (r + high < m) fetch_left(&g->a, i + r + high, at_most(high, m - r - high), k, kn, p / TILE_COLS, parts);
-            if (n - p < TILE_COLS || (dot && rows < TILE_ROWS)) tile_at_edge(units, left, right, to, ld, add, f, rows, at_most(TILE_COLS, n - p));
-            else f(units, left, right, to, ld, add);
+            if (n - p < TILE_COLS || (dot && rows < TILE_ROWS)) tile_at_edge(units, left, right, &next, to, ld, add, f, rows, at_most(TILE_COLS, n - p));
+            else f(units, left, right, &next, to, ld, add);
         }
     }
 }
@@ -227,11 +257,11 @@ static struct right right_block(const struct gemm *g, int64_t k, int64_t kn, int
 {
     const struct matrix *b = &g->b;
     int64_t unit = dot ? 2 : 1, all = ceil_div(g->k, unit);
-    if (g->panels) return (struct right){ { g->panels + j * all + k / unit * TILE_COLS, TILE_COLS, TILE_COLS * all }, TILE_COLS * all };
-    if (lies_right(g)) return (struct right){ { (const float *)b->p + k * b->row + j, b->row, TILE_COLS }, TILE_COLS };
+    if (g->panels) return (struct right){ { g->panels + j * all + k / unit * TILE_COLS, TILE_COLS, TILE_COLS }, TILE_COLS * all };
+    if (lies_right(g)) return (struct right){ { (const float *)b->p + k * b->row + j, b->row, SOON * b->row }, TILE_COLS };
     pack_right(b, k, kn, j, n, dot, packed);
     int64_t panel = ceil_div(kn, unit) * TILE_COLS;
-    return (struct right){ { packed, TILE_COLS, panel }, panel };
+    return (struct right){ { packed, TILE_COLS, TILE_COLS }, panel };
 }
 
 void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n, float *c, int64_t ld, int add, void *scratch)
@@ -243,15 +273,15 @@ void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n
     for (int64_t jb = 0; jb < n; jb += N_BLOCK)
         for (int64_t k = 0; k < g->k; k += step) {
             int64_t kn = at_most(step, g->k - k), cols = at_most(N_BLOCK, n - jb);
-            struct right b = right_block(g, k, kn, j + jb, cols, dot, right);
-            multiply_block(g, i, m, k, kn, b, cols, c + jb, ld, add || k, dot, left);
+            struct left l = { &g->a, i, m, dot ? TILE_ROWS : ceil_div(m, ceil_div(m, TILE_ROWS)), k, kn };
+            multiply_block(g, &l, right_block(g, k, kn, j + jb, cols, dot, right), cols, c + jb, ld, add || k, dot, left);
         }
 }
 
 size_t NAME(panel_floats)(const struct gemm *g)
 {
     if (lies_right(g)) return 0;
-     return (size_t)(ceil_div(g->k, in_pairs(g) ? 2 : 1) * ceil_div(g->n, TILE_COLS) * TILE_COLS);
+    return (size_t)(ceil_div(g->k, in_pairs(g) ? 2 : 1) * ceil_div(g->n, TILE_COLS) * TILE_COLS);
 }
 
 void NAME(pack_panels)(const struct gemm *g, int64_t j, int64_t n, float *panels)
@@ -260,14 +290,14 @@ void NAME(pack_panels)(const struct gemm *g, int64_t j, int64_t n, float *panels
     pack_right(&g->b, 0, g->k, j, at_most(n, g->n - j), dot, panels + j * ceil_div(g->k, dot ? 2 : 1));
 }
 
-size_t NAME(gemm_scratch)(void) { return K_BLOCK * (N_BLOCK + TILE_COLS + LEFT) * sizeof(float); }
+size_t NAME(gemm_scratch)(void) { return K_BLOCK * (N_BLOCK + TILE_COLS + LEFT * (GRID_ROWS / TILE_ROWS + 2)) * sizeof(float); }
 
 void NAME(small_product)(int64_t m, int64_t n, int64_t k, struct small s, int add)
 {
     for (int64_t i = 0; i < m; i += TILE_ROWS) {
         struct panel a = { (const char *)(s.a + i * s.row), 4 * s.row, 4 * s.col };
         tile_function *f = tile_of_rows[at_most(TILE_ROWS, m - i)];
-        for (int64_t j = 0; j < n; j += TILE_COLS) f(k, a, (struct strip){ s.b + j, s.b_ld, TILE_COLS }, s.c + i * s.c_ld + j, s.c_ld, add);
+        for (int64_t j = 0; j < n; j += TILE_COLS) f(k, a, (struct strip){ s.b + j, s.b_ld, TILE_COLS }, &(struct lines){ 0 }, s.c + i * s.c_ld + j, s.c_ld, add);
     }
 }
 

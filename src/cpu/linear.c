@@ -4,6 +4,8 @@
  * Where tiles cannot read the right side of a product as it lies, a first phase packs it for all tasks.  Forward: a task
  * computes an area of y in f32, then finishes it row by row while it is near: bias, rounding to y's type, and what is fused
  * to this step.  A few rows (decoding) go past the blocked product: see skinny.h. */
+#include <stdlib.h>
+
 #include "cpu/gemm.h"
 #include "cpu/row.h"
 #include "cpu/skinny.h"
@@ -43,7 +45,7 @@ static struct gemm product_dw(const struct step *s, int64_t n)
     return (struct gemm){ outputs(s), inputs(s), n, turned(&s->dy), plain(&s->in[0]), NULL };
 }
 
-enum { PANELS_MOST = 1 << 24, PACK_COLS = 2 * TILE_COLS };   /* floats in the workspace of one product; columns that a task packs */
+enum { PANELS_MOST = 1 << 22, PACK_COLS = 2 * TILE_COLS };   /* floats in the workspace of one product; columns that a task packs */
 
 /* Panels of a product at so many floats into the work; where there are too many, its tasks pack for themselves. */
 static size_t panels(const struct step *s, struct gemm *g, size_t at)
@@ -61,30 +63,40 @@ static void pack(const struct gemm *g, int task) { NAME(pack_panels)(g, (int64_t
 
 static int is_skinny(const struct step *s) { return graph_phase(s->node->g) == INFER && step_rows(s, s->node) <= SKINNY_ROWS; }
 
-/* v: columns col .. col + n of the finished sum of one row */
+/* v: columns col .. col + n of the finished sum of one row.  A result in f32 that is not v itself goes on where it lies. */
 static void finish_row(const struct step *s, int64_t row, int64_t col, int64_t n, float *v)
 {
     const float *b = s->in[2].p;
     for (int64_t c = 0; b && c < n; c += VW) v_store_n(v + c, v_load_n(v + c, n - c) + v_load_n(b + col + c, n - c), n - c);
     round_to(s->node->type, v, n);
     if (s->y.p) row_out(&s->y, row, col, n, v);
-    for (const struct step *t = s->then; t; t = t->then) {
+    for (const struct step *t = s->then, *before = s; t; before = t, t = t->then) {
+        if (before->y.p && cell(&before->y, row, col) == v) v = memcpy(cell(&t->y, row, col), v, (size_t)n * sizeof *v);
         NAME(cpu_table).op[t->node->op]->flow(t, row, col, n, v);
         round_to(t->node->type, v, n);
         if (t->y.p) row_out(&t->y, row, col, n, v);
     }
 }
 
-/* Where the area may be computed in place: the one result, in f32, if no step of the chain still reads what lies there. */
+static int reads_near(const struct step *s, const struct operand *o)
+{
+    for (int i = 0; i < s->node->n_in; i++)
+        if (s->in[i].p && llabs((const char *)s->in[i].p - (const char *)o->p) < o->ld * (int64_t)sizeof(float)) return 1;
+    return 0;
+}
+
+/* Where the area may be computed in place: the first result of the chain, if all of it is f32, each later step has a place
+ * for its own, and no step reads where one writes. */
 static const struct operand *in_place(const struct step *s)
 {
-    const struct step *last = s;
-    for (; last->then; last = last->then)
-        if (last->y.p) return NULL;
-    for (const struct step *t = s->then; t; t = t->then)
-        for (int i = 0; i < t->node->n_in; i++)
-            if (t->in[i].p == last->y.p) return NULL;
-    return last->y.type == F32 && s->node->type == F32 ? &last->y : NULL;
+    const struct operand *y = NULL;
+    for (const struct step *t = s; t; t = t->then) {
+        if (t->node->type != F32 || (y && !t->y.p)) return NULL;
+        if (!y && t->y.p) y = &t->y;
+        for (const struct step *u = s; u && t->y.p; u = u->then)
+            if (reads_near(u, &t->y)) return NULL;
+    }
+    return y;
 }
 
 static void forward_area(const struct step *s, const struct gemm *g, int task, float *scratch)
@@ -94,7 +106,7 @@ static void forward_area(const struct step *s, const struct gemm *g, int task, f
     float *c = y ? cell(y, a.i, a.j) : scratch;
     int64_t ld = y ? y->ld : a.n;
     NAME(gemm)(g, a.i, a.m, a.j, a.n, c, ld, 0, area_rest(scratch));
-    for (int64_t r = 0; r < a.m && !(y == &s->y && !s->in[2].p); r++) finish_row(s, a.i + r, a.j, a.n, c + r * ld);
+    for (int64_t r = 0; r < a.m && (y != &s->y || s->in[2].p || s->then); r++) finish_row(s, a.i + r, a.j, a.n, c + r * ld);
 }
 
 /* x of a few rows in f32: (rows, K) */

@@ -5,6 +5,7 @@ enum { TILE_ROWS = 6, TILE_VECTORS = 2 };                   /* of gemm.c: 12 acc
 typedef float vf __attribute__((vector_size(4 * VW)));
 
 static inline vf v_fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+static inline vf v_lost(vf a, vf b, vf p) { return v_fma(a, b, -p); }
 static inline vf v_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
 static inline vf v_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 static inline vf v_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }

@@ -5,6 +5,7 @@ enum { TILE_ROWS = 14, TILE_VECTORS = 2 };                  /* of gemm.c: 28 acc
 typedef float vf __attribute__((vector_size(4 * VW)));
 
 static inline vf v_fma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+static inline vf v_lost(vf a, vf b, vf p) { return v_fma(a, b, -p); }
 static inline vf v_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 static inline vf v_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
 static inline vf v_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }

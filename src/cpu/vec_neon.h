@@ -5,6 +5,7 @@ enum { TILE_ROWS = 6, TILE_VECTORS = 4 };                   /* of gemm.c: 24 acc
 typedef float vf __attribute__((vector_size(4 * VW)));
 
 static inline vf v_fma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+static inline vf v_lost(vf a, vf b, vf p) { return v_fma(a, b, -p); }
 static inline vf v_max(vf a, vf b) { return (vf)vbslq_f32(vcgtq_f32((float32x4_t)a, (float32x4_t)b), (float32x4_t)a, (float32x4_t)b); }
 static inline vf v_min(vf a, vf b) { return (vf)vbslq_f32(vcltq_f32((float32x4_t)a, (float32x4_t)b), (float32x4_t)a, (float32x4_t)b); }
 static inline vf v_sqrt(vf a) { return (vf)vsqrtq_f32((float32x4_t)a); }

@@ -12,7 +12,8 @@
 OVER(over_exp, float, float, v_load, v_exp, v_store)
 OVER(over_log, float, float, v_load, v_log, v_store)
 OVER(over_sigmoid, float, float, v_load, v_sigmoid, v_store)
-OVER(over_erf, float, float, v_load, v_erf, v_store)
+static inline vf phi(vf x) { vf bell; return v_phi(x, &bell); }
+OVER(over_phi, float, float, v_load, phi, v_store)
 OVER(over_root, float, float, v_load, v_sqrt, v_store)
 OVER(over_widen, uint16_t, float, v_load_bf16, , v_store)
 OVER(over_narrow, float, uint16_t, v_load, , v_store_bf16)
@@ -45,7 +46,7 @@ static void transpose(float *x)
 
 extern const struct vec_probe NAME(vec_probe);
 const struct vec_probe NAME(vec_probe) = {
-    .width = VW, .exp = over_exp, .log = over_log, .sigmoid = over_sigmoid, .erf = over_erf, .root = over_root,
+    .width = VW, .exp = over_exp, .log = over_log, .sigmoid = over_sigmoid, .phi = over_phi, .root = over_root,
     .widen = over_widen, .narrow = over_narrow, .philox = over_philox, .max = max, .min = min, .load_n = load_n,
     .store_n = store_n, .transpose = transpose, .sum = sum, .most = most,
 };

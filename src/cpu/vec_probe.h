@@ -9,7 +9,7 @@ struct vec_probe {
     void (*exp)(const float *x, float *y, int64_t n);
     void (*log)(const float *x, float *y, int64_t n);
     void (*sigmoid)(const float *x, float *y, int64_t n);
-    void (*erf)(const float *x, float *y, int64_t n);
+    void (*phi)(const float *x, float *y, int64_t n);
     void (*root)(const float *x, float *y, int64_t n);
     void (*widen)(const uint16_t *x, float *y, int64_t n);       /* bf16 */
     void (*narrow)(const float *x, uint16_t *y, int64_t n);

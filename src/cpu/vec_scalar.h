@@ -4,6 +4,7 @@ enum { TILE_ROWS = 4, TILE_VECTORS = 4 };                   /* of gemm.c */
 typedef float vf __attribute__((vector_size(4 * VW)));
 
 static inline vf v_fma(vf a, vf b, vf c) { return a * b + c; }
+static inline vf v_lost(vf a, vf b, vf p) { return (vf){ (float)((double)a[0] * b[0] - p[0]) }; }
 static inline vf v_max(vf a, vf b) { return a[0] > b[0] ? a : b; }
 static inline vf v_min(vf a, vf b) { return a[0] < b[0] ? a : b; }
 static inline vf v_sqrt(vf a) { return (vf){ sqrtf(a[0]) }; }

@@ -7,7 +7,7 @@
 #include "cpu/profile.h"
 #include "graph/graph.h"
 
-enum { STEPS_SHOWN = 80 };
+enum { STEPS_SHOWN = 24 };
 
 struct line { const char *name, *of; struct profile_row sum; int steps; };
 

@@ -66,6 +66,38 @@ def rounded(f, lo, hi, powers, relative=True):
     return [v for _, v in fixed], worst
 
 
+def rational(f, hi, above, below, points=300, rounds=40):
+    """A(x) / B(x) ~ f(x) on [0, hi], B_0 = 1, with f32 coefficients that are rounded one by one like those of polynomials.  The
+    equation A - f B = 0 is linear; dividing it by the B of the round before makes its residual the error of the quotient."""
+    xs = [(hi * (1 - mp.cos(mp.pi * (i + mp.mpf(1) / 2) / points)) / 2) ** 2 / hi for i in range(points)]
+    x, r = (np.array([np.longdouble(str(v)) for v in vs]) for vs in (xs, [f(v) for v in xs]))
+    names = [("B", i) for i in range(below, 0, -1)] + [("A", i) for i in range(above, -1, -1)]
+    fixed = {}
+    while len(fixed) < len(names):
+        w, last = np.ones(points, np.longdouble), np.ones(points, np.longdouble)
+        left = [k for k in names if k not in fixed]
+        for n in range(rounds):
+            column = {k: (x ** k[1] if k[0] == "A" else -r * x ** k[1]) / (r * last) for k in names}
+            b = 1 / last - sum(column[k] * v for k, v in fixed.items())
+            a = np.stack([column[k] for k in left], 1)
+            norm = np.abs(a).max(axis=0)
+            q, triangle = qr(a / norm * np.sqrt(w)[:, None])
+            c = {**fixed, **dict(zip(left, back(triangle, q.T @ (b * np.sqrt(w))) / norm))}
+            last = 1 + sum(c[k] * x ** k[1] for k in names if k[0] == "B")
+            e = np.abs(sum(c[k] * x ** k[1] for k in names if k[0] == "A") / last / r - 1)
+            if n > 5:
+                w = w * (e / e.max() + np.longdouble(1e-3))
+                w = w / w.sum() * points
+        fixed[left[0]] = np.longdouble(np.float32(float(c[left[0]])))
+    last = 1 + sum(v * x ** i for (k, i), v in fixed.items() if k == "B")
+    return fixed, np.abs(sum(v * x ** i for (k, i), v in fixed.items() if k == "A") / last / r - 1).max()
+
+
+def show_rational(name, c, worst):
+    for part in "AB":
+        print(f"{name}: {part} {{ {', '.join(float(v).hex() + 'f' for (k, i), v in sorted(c.items()) if k == part)} }}   error {float(worst):.3g}")
+
+
 def show(name, result):
     c, worst = result
     print(f"{name}: {{ {', '.join(float(v).hex() + 'f' for v in c)} }}   error {mp.nstr(worst, 3)}")
@@ -75,5 +107,4 @@ ln2 = mp.log(2)
 show("exp(r), |r| <= ln2/2", rounded(mp.exp, -ln2 / 2 * 1.0001, ln2 / 2 * 1.0001, range(0, 7)))
 show("(log(1+f) - f + f^2/2) / f^3, 1+f in [sqrt1/2, sqrt2]",
      rounded(lambda f: mp.mpf(1) / 3 if abs(f) < 1e-12 else (mp.log(1 + f) - f + f * f / 2) / f**3, mp.sqrt(mp.mpf(1) / 2) - 1, mp.sqrt(2) - 1, range(0, 9)))
-show("erf(sqrt t) / sqrt t, t in (0, 0.81]", rounded(lambda t: mp.erf(mp.sqrt(t)) / mp.sqrt(t), mp.mpf(10)**-9, mp.mpf("0.8101"), range(0, 7)))
-show("-log(erfc(a)), a in [0.9, 4]", rounded(lambda a: -mp.log(mp.erfc(a)), mp.mpf("0.9"), mp.mpf(4), range(0, 10)))
+show_rational("(1 - Phi(u)) e^(u^2/2), u in [0, 14.5]", *rational(lambda u: mp.erfc(u / mp.sqrt(2)) / 2 * mp.exp(u * u / 2), mp.mpf("14.5"), 4, 5))
