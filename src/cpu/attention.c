@@ -113,23 +113,37 @@ static void mask(const struct head *a, float *scores, int64_t key, int64_t n, in
     }
 }
 
-/* p (n, QUERIES) times dropout's factors: keys are the columns of the random stream, queries its rows */
-static void drop(const struct step *s, const struct head *a, float *p, int64_t key, int64_t n, int64_t q, int64_t queries)
+/* Dropout's factors of a tile, (n, QUERIES): keys are the columns of the random stream, queries its rows.  Of keys that no
+ * query sees there are none. */
+static void draw_factors(const struct step *s, const struct head *a, int64_t key, int64_t n, int64_t q, int64_t queries, float *factor)
 {
-    struct chance chance = a->h.drop;
     const int64_t *row_key = s->in[5].p;
-    float factor[DROP_GROUP];
-    for (int64_t c = 0; c < queries; c++) {
-        for (int64_t r = 0; r < n; r++) factor[r] = 1;
-        drop_columns(chance, s->run->seed, row_key[a->seq.row + q + c], (uint32_t)a->q, a->key_position + key, n, factor);
-        for (int64_t r = 0; r < n; r++) p[r * QUERIES + c] *= factor[r];
+    for (int64_t c = 0; c < QUERIES; c += VW) {
+        float drawn[VW][KEYS];
+        int64_t seen = seen_keys(a, key, n, q, c);
+        for (int i = 0; i < VW; i++) {
+            for (int64_t r = 0; r < KEYS; r++) drawn[i][r] = 1;
+            if (c + i < queries) drop_columns(a->h.drop, s->run->seed, row_key[a->seq.row + q + c + i], (uint32_t)a->q, a->key_position + key, seen, drawn[i]);
+        }
+        for (int64_t r = 0; r < seen; r += VW) {
+            vf block[VW];
+            for (int i = 0; i < VW; i++) block[i] = v_load(drawn[i] + r);
+            v_transpose(block);
+            for (int i = 0; i < VW; i++) v_store(factor + (r + i) * QUERIES + c, block[i]);
+        }
+        for (int64_t r = ceil_div(seen, VW) * VW; r < n; r++) v_store(factor + r * QUERIES + c, v_set(0));
     }
+}
+
+static void multiply(float *p, const float *by, int64_t n)
+{
+    for (int64_t i = 0; i < n * QUERIES; i += VW) v_store(p + i, v_load(p + i) * v_load(by + i));
 }
 
 /* ---- forward: a block of queries ---- */
 
 struct desk {                                               /* scratch of forward_block */
-    float *q, *qt, *k, *v, *p, *y, *top, *sum;              /* (QUERIES, Dp) (D, QUERIES) (KEYS, Dp) twice (KEYS, QUERIES) (QUERIES, Dp) */
+    float *q, *qt, *k, *v, *p, *y, *top, *sum, *factor;     /* (QUERIES, Dp) (D, QUERIES) (KEYS, Dp) twice (KEYS, QUERIES) (QUERIES, Dp) ... (KEYS, QUERIES) */
 };
 
 static struct desk desk_at(float *at, int64_t Dp)
@@ -143,10 +157,11 @@ static struct desk desk_at(float *at, int64_t Dp)
     b.y = b.p + KEYS * QUERIES;
     b.top = b.y + QUERIES * Dp;
     b.sum = b.top + QUERIES;
+    b.factor = b.sum + QUERIES;
     return b;
 }
 
-static size_t desk_floats(int64_t Dp) { return (size_t)(5 * QUERIES * Dp + KEYS * QUERIES + 2 * QUERIES); }
+static size_t desk_floats(int64_t Dp) { return (size_t)(5 * QUERIES * Dp + 2 * KEYS * QUERIES + 2 * QUERIES); }
 
 /* Scores to probabilities that are yet to be divided by their sum; what was summed before shrinks as the top rises. */
 static void online_softmax(const struct head *a, struct desk *b, int64_t key, int64_t m, int64_t q)
@@ -202,7 +217,10 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
         NAME(small_product)(m, QUERIES, a->D, (struct small){ key.p, key.ld, 1, b.qt, QUERIES, b.p, QUERIES }, 0);
         mask(a, b.p, k, m, q);
         online_softmax(a, &b, k, m, q);
-        if (a->h.drop.p > 0) drop(s, a, b.p, k, m, q, n);
+        if (a->h.drop.p > 0) {
+            draw_factors(s, a, k, m, q, n, b.factor);
+            multiply(b.p, b.factor, m);
+        }
         NAME(small_product)(n, a->Dp, m, (struct small){ b.p, 1, QUERIES, value.p, value.ld, b.y, a->Dp }, 1);
     }
     write_block(s, a, &b, q, n);
@@ -363,8 +381,9 @@ static const float *tile_gradients(const struct step *s, const struct head *a, s
     const float *kept = k->b.p;
     if (a->h.drop.p > 0) {
         memcpy(k->pd, kept, (size_t)(m * QUERIES) * sizeof *kept);
-        drop(s, a, k->pd, key, m, q, n);
-        drop(s, a, k->dp, key, m, q, n);
+        draw_factors(s, a, key, m, q, n, k->b.factor);
+        multiply(k->pd, k->b.factor, m);
+        multiply(k->dp, k->b.factor, m);
         kept = k->pd;
     }
     for (int64_t r = 0; r < m; r++)

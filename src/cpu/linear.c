@@ -109,23 +109,22 @@ static void forward_area(const struct step *s, const struct gemm *g, int task, f
     for (int64_t r = 0; r < a.m && (y != &s->y || s->in[2].p || s->then); r++) finish_row(s, a.i + r, a.j, a.n, c + r * ld);
 }
 
-/* x of a few rows in f32: (rows, K) */
-static const float *few_rows(const struct step *s, float *buffer)
+/* x of a few rows in f32: where it lies, or (rows, K) in the buffer. */
+static const float *few_rows(const struct step *s, float *buffer, int64_t *ld)
 {
     int64_t k = inputs(s);
-    for (int64_t r = 0; r < step_rows(s, s->node); r++) {
-        const float *x = row_in(&s->in[0], r, 0, k, buffer + r * k);
-        if (x != buffer + r * k) memcpy(buffer + r * k, x, (size_t)k * sizeof *x);
-    }
-    return buffer;
+    *ld = s->in[0].type == F32 ? s->in[0].ld : k;
+    for (int64_t r = 0; s->in[0].type != F32 && r < step_rows(s, s->node); r++) row_in(&s->in[0], r, 0, k, buffer + r * k);
+    return s->in[0].type == F32 ? s->in[0].p : buffer;
 }
 
 static void forward_dots(const struct step *s, int task, float *scratch)
 {
-    int64_t k = inputs(s), rows = step_rows(s, s->node), j = task * SKINNY_STRIP, n = at_most(SKINNY_STRIP, outputs(s) - j);
+    int64_t k = inputs(s), rows = step_rows(s, s->node), j = task * SKINNY_STRIP, n = at_most(SKINNY_STRIP, outputs(s) - j), ld;
     struct matrix w = forward_weights(s);
-    float *y = scratch, *x = y + SKINNY_ROWS * SKINNY_STRIP;
-    NAME(skinny_dots)(&w, few_rows(s, x), rows, k, j, n, y, SKINNY_STRIP);
+    float *y = scratch;
+    const float *x = few_rows(s, y + SKINNY_ROWS * SKINNY_STRIP, &ld);
+    NAME(skinny_dots)(&w, x, ld, rows, k, j, n, y, SKINNY_STRIP);
     for (int64_t r = 0; r < rows; r++) finish_row(s, r, j, n, y + r * SKINNY_STRIP);
 }
 
@@ -136,8 +135,9 @@ static void forward_parts(const struct step *s, int phase, int task, float *scra
     float *parts = s->work.p;
     struct matrix w = forward_weights(s);
     if (phase == 0) {
-        int64_t from = at_most(task * per, k), to = at_most(from + per, k);
-        NAME(skinny_part)(&w, few_rows(s, scratch), rows, k, from, to, n, parts + task * rows * n);
+        int64_t from = at_most(task * per, k), to = at_most(from + per, k), ld;
+        const float *x = few_rows(s, scratch, &ld);
+        NAME(skinny_part)(&w, x, ld, rows, from, to, n, parts + task * rows * n);
         return;
     }
     int64_t j = task * SKINNY_STRIP, cols = at_most(SKINNY_STRIP, n - j);

@@ -1,62 +1,73 @@
-/* skinny.c -- a few rows times a matrix. */
+/* skinny.c -- a few rows times a matrix.  Every weight is read once: a few rows of W side by side, for all rows of x. */
 #include "cpu/skinny.h"
 
 #include "cpu/row.h"
 
-enum { DOTS = 4 };                                           /* rows of W that are read side by side */
+enum { SIDE = 4, AHEAD = 2048 };                             /* rows of W that are read side by side; bytes that are asked for ahead */
 
 static inline __attribute__((always_inline)) vf weights_at(const void *p, int64_t at, int64_t n, const enum dtype type)
 {
-    if (type == F32) return v_load_n((const float *)p + at, n);
-    if (n >= VW) return v_load_bf16((const uint16_t *)p + at);
-    uint16_t lane[VW] = { 0 };
-    memcpy(lane, (const uint16_t *)p + at, (size_t)n * sizeof *lane);
-    return v_load_bf16(lane);
+    if (type == F32) return n >= VW ? v_load((const float *)p + at) : v_load_n((const float *)p + at, n);
+    return n >= VW ? v_load_bf16((const uint16_t *)p + at) : v_load_bf16_n((const uint16_t *)p + at, n);
 }
 
-static inline __attribute__((always_inline)) void dots(const struct matrix *w, const float *x, int64_t k, int64_t j, int64_t n, float *y, const enum dtype type)
+static inline __attribute__((always_inline)) void ask(const void *p, int64_t at, const enum dtype type)
 {
-    vf sum[DOTS];
-    for (int d = 0; d < DOTS; d++) sum[d] = v_set(0);
+    __builtin_prefetch((const char *)p + at * (type == F32 ? 4 : 2) + AHEAD, 0, 2);
+}
+
+/* Outputs j .. j + SIDE (fewer: n) of all rows. */
+static inline __attribute__((always_inline)) void dots(const struct matrix *w, const float *x, int64_t x_ld, int64_t k, int64_t j, int64_t n, float *y, int64_t ld, const enum dtype type, const int rows)
+{
+    vf sum[SKINNY_SIDE][SIDE];
+    for (int r = 0; r < rows; r++)
+        for (int d = 0; d < SIDE; d++) sum[r][d] = v_set(0);
     for (int64_t c = 0; c < k; c += VW) {
-        vf left = v_load_n(x + c, k - c);
-        for (int d = 0; d < DOTS; d++) sum[d] = v_fma(left, weights_at(w->p, (j + (d < n ? d : 0)) * w->col + c, k - c, type), sum[d]);
+        vf weights[SIDE];
+        for (int d = 0; d < SIDE; d++) {
+            weights[d] = weights_at(w->p, (j + (d < n ? d : 0)) * w->col + c, k - c, type);
+            ask(w->p, (j + d) * w->col + c, type);
+        }
+        for (int r = 0; r < rows; r++) {
+            vf left = v_load_n(x + r * x_ld + c, k - c);
+            for (int d = 0; d < SIDE; d++) sum[r][d] = v_fma(left, weights[d], sum[r][d]);
+        }
     }
-    for (int d = 0; d < DOTS && d < n; d++) y[d] = v_sum(sum[d]);
+    for (int r = 0; r < rows; r++)
+        for (int d = 0; d < SIDE && d < n; d++) y[r * ld + d] = v_sum(sum[r][d]);
 }
 
-void NAME(skinny_dots)(const struct matrix *w, const float *x, int64_t rows, int64_t k, int64_t from, int64_t n, float *y, int64_t ld)
+#define DOTS(rows) (w->type == F32 ? dots(w, x, x_ld, k, from + j, n - j, y + j, ld, F32, rows) : dots(w, x, x_ld, k, from + j, n - j, y + j, ld, BF16, rows))
+
+void NAME(skinny_dots)(const struct matrix *w, const float *x, int64_t x_ld, int64_t rows, int64_t k, int64_t from, int64_t n, float *y, int64_t ld)
 {
-    for (int64_t j = 0; j < n; j += DOTS)
-        for (int64_t r = 0; r < rows; r++)
-            if (w->type == F32) dots(w, x + r * k, k, from + j, n - j, y + r * ld + j, F32);
-            else dots(w, x + r * k, k, from + j, n - j, y + r * ld + j, BF16);
+    for (; rows >= SKINNY_SIDE; rows -= SKINNY_SIDE, x += SKINNY_SIDE * x_ld, y += SKINNY_SIDE * ld)
+        for (int64_t j = 0; j < n; j += SIDE) DOTS(SKINNY_SIDE);
+    for (; rows; rows--, x += x_ld, y += ld)
+        for (int64_t j = 0; j < n; j += SIDE) DOTS(1);
 }
 
-static inline __attribute__((always_inline)) void part(const struct matrix *w, const float *x, int64_t k, int64_t n, float *y, const enum dtype type)
+/* Adds x[r][i .. i + side] W[i .. i + side] to y of all rows. */
+static inline __attribute__((always_inline)) void part(const struct matrix *w, const float *x, int64_t x_ld, int64_t rows, int64_t i, int64_t n, float *y, const enum dtype type, const int side)
 {
     for (int64_t c = 0; c < n; c += VW) {
-        vf sum = v_load_n(y + c, n - c);
-        for (int d = 0; d < DOTS; d++) sum = v_fma(v_set(x[k + d]), weights_at(w->p, (k + d) * w->row + c, n - c, type), sum);
-        v_store_n(y + c, sum, n - c);
+        vf weights[SIDE];
+        for (int d = 0; d < side; d++) {
+            weights[d] = weights_at(w->p, (i + d) * w->row + c, n - c, type);
+            ask(w->p, (i + d) * w->row + c, type);
+        }
+        for (int64_t r = 0; r < rows; r++) {
+            vf sum = v_load_n(y + r * n + c, n - c);
+            for (int d = 0; d < side; d++) sum = v_fma(v_set(x[r * x_ld + i + d]), weights[d], sum);
+            v_store_n(y + r * n + c, sum, n - c);
+        }
     }
 }
 
-static inline __attribute__((always_inline)) void last_part(const struct matrix *w, float x, int64_t k, int64_t n, float *y, const enum dtype type)
-{
-    for (int64_t c = 0; c < n; c += VW) v_store_n(y + c, v_fma(v_set(x), weights_at(w->p, k * w->row + c, n - c, type), v_load_n(y + c, n - c)), n - c);
-}
-
-void NAME(skinny_part)(const struct matrix *w, const float *x, int64_t rows, int64_t k, int64_t from, int64_t to, int64_t n, float *y)
+void NAME(skinny_part)(const struct matrix *w, const float *x, int64_t x_ld, int64_t rows, int64_t from, int64_t to, int64_t n, float *y)
 {
     memset(y, 0, (size_t)(rows * n) * sizeof *y);
-    int64_t i = from;
-    for (; i + DOTS <= to; i += DOTS)
-        for (int64_t r = 0; r < rows; r++)
-            if (w->type == F32) part(w, x + r * k, i, n, y + r * n, F32);
-            else part(w, x + r * k, i, n, y + r * n, BF16);
-    for (; i < to; i++)
-        for (int64_t r = 0; r < rows; r++)
-            if (w->type == F32) last_part(w, x[r * k + i], i, n, y + r * n, F32);
-            else last_part(w, x[r * k + i], i, n, y + r * n, BF16);
+    for (int64_t i = from; i < to; i += i + SIDE <= to ? SIDE : 1)
+        if (i + SIDE > to) w->type == F32 ? part(w, x, x_ld, rows, i, n, y, F32, 1) : part(w, x, x_ld, rows, i, n, y, BF16, 1);
+        else w->type == F32 ? part(w, x, x_ld, rows, i, n, y, F32, SIDE) : part(w, x, x_ld, rows, i, n, y, BF16, SIDE);
 }

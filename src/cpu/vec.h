@@ -59,6 +59,7 @@ static inline vf v_round_bf16(vf a) { return v_widen(v_narrow(a)); }
 
 /* ---- across lanes: always in the same order ---- */
 
+#ifndef V_SUM
 static inline float v_sum(vf a)
 {
     float lane[VW];
@@ -67,6 +68,7 @@ static inline float v_sum(vf a)
         for (int i = 0; i < w; i++) lane[i] += lane[i + w];
     return lane[0];
 }
+#endif
 
 static inline float v_most(vf a)                            /* the largest lane */
 {

@@ -10,6 +10,14 @@ static inline vf v_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256
 static inline vf v_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 static inline vf v_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
 
+static inline float v_sum(vf a)
+{
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+#define V_SUM
+
 /* The 8 x 8 matrix of 8 vectors, transposed: pairs, pairs of pairs, halves. */
 static inline void v_transpose(vf m[VW])
 {

@@ -13,6 +13,15 @@ static inline vf v_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 static inline vf v_times_power(vf a, vf n) { return (vf)_mm512_scalef_ps((__m512)a, (__m512)n); }      /* a 2^n */
 #define V_TIMES_POWER
 
+static inline float v_sum(vf a)
+{
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256((__m512)a), _mm512_extractf32x8_ps((__m512)a, 1));
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+#define V_SUM
+
 /* The 16 x 16 matrix of 16 vectors, transposed: pairs, then pairs of pairs, then quarters. */
 static inline void v_transpose(vf m[VW])
 {
