@@ -38,7 +38,7 @@ static inline void ask(const struct lines *l, int64_t part)
         for (int x = 0; x < l->n; x++) __builtin_prefetch(l->p + part * l->outer + y * l->again + x * l->inner, 0, 2);
 }
 
-/* c (rows x TILE_COLS) = or += A B over k units; rows and dot are constants where this is inlined.
+/* c (rows x TILE_COLS) = or += A B over k units.  next: what to ask for, besides C; NULL: all is at hand.  rows and dot are constants where this is inlined.
  * Every fifth row of A has a pointer of its own and the rest are offsets, so that all of it stays in registers. */
 static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add, const int rows, const int dot)
 {
@@ -55,10 +55,10 @@ static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a
         UNROLL
         for (int j = 0; j < TILE_VECTORS; j++) sum[i][j] = v_set(0);
     const float *end = b.p + k * b.ld, *soon = c;
-    int64_t part = 0, some = (k / rows + 1) * b.ld;
+    int64_t part = 0, some = next ? (k / rows + 1) * b.ld : k * b.ld;
     for (; b.p != end; soon += ld, part++) {
-        for (int j = 0; j < TILE_VECTORS; j++) __builtin_prefetch(soon + j * VW, 1);
-        ask(next, part);
+        for (int j = 0; j < TILE_VECTORS && next; j++) __builtin_prefetch(soon + j * VW, 1);
+        if (next) ask(next, part);
 
         const float *stop = end - b.p > some ? b.p + some : end;
         for (; b.p != stop; b.p += b.ld) {
@@ -297,7 +297,7 @@ void NAME(small_product)(int64_t m, int64_t n, int64_t k, struct small s, int ad
     for (int64_t i = 0; i < m; i += TILE_ROWS) {
         struct panel a = { (const char *)(s.a + i * s.row), 4 * s.row, 4 * s.col };
         tile_function *f = tile_of_rows[at_most(TILE_ROWS, m - i)];
-        for (int64_t j = 0; j < n; j += TILE_COLS) f(k, a, (struct strip){ s.b + j, s.b_ld, TILE_COLS }, &(struct lines){ 0 }, s.c + i * s.c_ld + j, s.c_ld, add);
+        for (int64_t j = 0; j < n; j += TILE_COLS) f(k, a, (struct strip){ s.b + j, s.b_ld, TILE_COLS }, NULL, s.c + i * s.c_ld + j, s.c_ld, add);
     }
 }
 
