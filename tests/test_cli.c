@@ -566,7 +566,10 @@ static void same_bits_with_two_threads(void **state)
 {
     (void)state;
     runs("train --dataset=my --out_dir=one " LEARNS " --n_embd=64 --n_layer=2 --threads=1");
-    runs("train --dataset=my --out_dir=two " LEARNS " --n_embd=64 --n_layer=2 --threads=2");
+    runs("train --dataset=my --out_dir=two " LEARNS " --n_embd=64 --n_layer=2 --threads=2 --profile=true");
+    assert_has(OUT, "where the time of 59 iterations went");         /* looking changes nothing */
+    assert_has(OUT, "\nlinear' ");
+    assert_has(OUT, " h.1.mlp.c_proj.weight\n");
     assert_same_runs("one", "two");
     runs("train --dataset=my --out_dir=one16 " LEARNS " --dtype=bfloat16 --n_embd=64 --threads=1");
     runs("train --dataset=my --out_dir=two16 " LEARNS " --dtype=bfloat16 --n_embd=64 --threads=2");
