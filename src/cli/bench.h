@@ -1,4 +1,4 @@
-/* bench.h -- what the parts of nib bench share: models that need no file, and the clock. */
+/* bench.h -- what the parts of nib bench share: models that need no file, and memory. */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 #include "model/model.h"
@@ -12,7 +12,6 @@ const struct shape *bench_shape(const char *name);           /* NULL: none has t
 int bench_train(int argc, char **argv);
 int bench_decode(int argc, char **argv);
 
-double bench_now(void);                                      /* seconds */
 double bench_resident(void);                                 /* MiB of memory that this process had at its most */
 
 #endif

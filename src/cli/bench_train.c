@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/rng.h"
 #include "cli/bench.h"
@@ -95,9 +96,9 @@ static int run_steps(struct job *j)
     char line[80];
     measure_peak(j);
     for (int64_t i = 0; i < o->warmup + o->steps; i++) {
-        double start = bench_now();
+        double start = clock_seconds();
         TRY(step(j, &r));
-        if (i >= o->warmup) j->seconds[i - o->warmup] = bench_now() - start;
+        if (i >= o->warmup) j->seconds[i - o->warmup] = clock_seconds() - start;
         j->losses[i] = r.loss;
         FAIL_IF(r.skipped, E_DIVERGED, "step %lld: %s is not finite", (long long)i, r.where);
         snprintf(line, sizeof line, "step %lld of %lld", (long long)i + 1, (long long)(o->warmup + o->steps));

@@ -3,20 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "cli/cli.h"
 
 static int shown;                                            /* a line stands on the screen */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 int screen_is_terminal(void) { return isatty(STDERR_FILENO); }
 
@@ -38,8 +31,8 @@ static int bytes_of(const char *text, int n)
 void screen_line(const char *text, int force)
 {
     static double last;
-    if (!screen_is_terminal() || (!force && now() - last < 0.1)) return;
-    last = now();
+    if (!screen_is_terminal() || (!force && clock_seconds() - last < 0.1)) return;
+    last = clock_seconds();
     fprintf(stderr, "\r%.*s\033[K", bytes_of(text, width() - 1), text);
     fflush(stderr);
     shown = 1;

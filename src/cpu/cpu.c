@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/rng.h"
 #include "cpu/barrier.h"
@@ -165,7 +166,7 @@ double cpu_bandwidth(void)
     float *x = cpu_backend.alloc(all * sizeof *x);
     double best = 0;
     for (int i = 0; i <= ROUNDS && x; i++) {                 /* the first time each thread fills its part */
-        double start = omp_get_wtime(), floats = 0;
+        double start = clock_seconds(), floats = 0;
 #pragma omp parallel num_threads(cpu.threads) reduction(+ : floats)
         {
             float *mine = x + part * (size_t)omp_get_thread_num();
@@ -173,7 +174,7 @@ double cpu_bandwidth(void)
             else cpu.table->read(mine, part);
             floats += (double)part;
         }
-        double now = floats * sizeof *x / (omp_get_wtime() - start);
+        double now = floats * sizeof *x / (clock_seconds() - start);
         if (i > 0 && now > best) best = now;
     }
     cpu_backend.free(x);
@@ -247,7 +248,7 @@ static void walk_phase(struct walk *w, const struct step *s, const struct cpu_ke
 {
     int tasks = k->tasks(s, phase), alone = tasks <= 1 || is_small(k, s) || cpu.shuffle;
     if (!alone && w->behind) barrier_meet(&barrier);
-    double start = row ? profile_now() : 0;
+    double start = row ? clock_seconds() : 0;
     if (alone && w->me == 0) {
         if (cpu.shuffle) run_shuffled(k, s, phase, tasks, w->scratch);
         else run_alone(k, s, phase, tasks, w->scratch);
@@ -276,7 +277,7 @@ static void run_steps(struct step *const *steps, int n)
         struct walk w = { .me = omp_get_thread_num(), .scratch = cpu.scratch + (size_t)omp_get_thread_num() * scratch_stride() };
         for (int i = 0; i < n; i++) {
             const struct cpu_kernel *k = (const struct cpu_kernel *)steps[i]->kernel;
-            double start = rows ? profile_now() : 0;
+            double start = rows ? clock_seconds() : 0;
             for (int p = 0, phases = k->phases ? k->phases(steps[i]) : 1; p < phases; p++) walk_phase(&w, steps[i], k, p, rows ? rows + i : NULL);
             if (rows && w.me == 0) profile_done(rows + i, start);
         }
@@ -364,7 +365,7 @@ static void for_blocks(struct weights *w, const struct adamw *a)         /* a NU
 static void cpu_update(struct weights *w, const struct adamw *a)
 {
     struct profile_row *row = profile_update(w);
-    double start = row ? profile_now() : 0;
+    double start = row ? clock_seconds() : 0;
     for_blocks(w, a);
     if (row) profile_done(row, start);
 }

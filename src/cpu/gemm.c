@@ -1,9 +1,9 @@
 /* gemm.c -- the blocked product (Goto & van de Geijn 2008; BLIS, Van Zee & van de Geijn 2015).
  *
  *     for columns of C, N_BLOCK at a time
- *         for k, K_BLOCK at a time              pack that block of B: panels of TILE_COLS columns, stays in L2
+ *         for k, K_BLOCK at a time              that block of B, where it lies or packed: strips of TILE_COLS columns, stays in L2
  *             for rows of C, TILE_ROWS at a time        A straight from its rows, or a packed panel, stays in L1
- *                 for panels of B               the tile: TILE_ROWS x TILE_VECTORS accumulators in registers
+ *                 for strips of B               the tile: TILE_ROWS x TILE_VECTORS accumulators in registers
  *
  * What is packed are units of four bytes: an f32, or (where the ISA multiplies them) a pair of bf16 that are neighbours in
  * k.  Everything but packing and the multiply-add itself is the same for both. */
@@ -38,8 +38,8 @@ static inline void ask(const struct lines *l, int64_t part)
         for (int x = 0; x < l->n; x++) __builtin_prefetch(l->p + part * l->outer + y * l->again + x * l->inner, 0, 2);
 }
 
-/* c (rows x TILE_COLS) = or += A B over k units.  next: what to ask for, besides C; NULL: all is at hand.  rows and dot are constants where this is inlined.
- * Every fifth row of A has a pointer of its own and the rest are offsets, so that all of it stays in registers. */
+/* c (rows x TILE_COLS) = or += A B over k units.  next: what to ask for, besides C; NULL: all is at hand.  rows and dot
+ * are constants where this is inlined.  Every fifth row of A has a pointer of its own and the rest are offsets, so that all of it stays in registers. */
 static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add, const int rows, const int dot)
 {
     enum { STEP = 5, BASES = (TILE_ROWS + STEP - 1) / STEP };
@@ -59,7 +59,6 @@ static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a
     for (; b.p != end; soon += ld, part++) {
         for (int j = 0; j < TILE_VECTORS && next; j++) __builtin_prefetch(soon + j * VW, 1);
         if (next) ask(next, part);
-
         const float *stop = end - b.p > some ? b.p + some : end;
         for (; b.p != stop; b.p += b.ld) {
             vf right[TILE_VECTORS];
@@ -89,10 +88,10 @@ static inline __attribute__((always_inline)) void tile(int64_t k, struct panel a
 }
 
 typedef void tile_function(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add);
-#define TILE(n)                                                                                                      \
-    static void tile_##n(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add)     \
-    {                                                                                                                \
-        tile(k, a, b, next, c, ld, add, n < TILE_ROWS ? n : TILE_ROWS, 0);                                           \
+#define TILE(n)                                                                                                              \
+    static void tile_##n(int64_t k, struct panel a, struct strip b, const struct lines *next, float *c, int64_t ld, int add) \
+    {                                                                                                                        \
+        tile(k, a, b, next, c, ld, add, n < TILE_ROWS ? n : TILE_ROWS, 0);                                                   \
     }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 static tile_function *const tile_of_rows[] = { NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14 };
@@ -131,12 +130,8 @@ static uint16_t get_bf16(const struct matrix *m, int64_t i, int64_t j)
 
 static inline __attribute__((always_inline)) vf load_vector(const struct matrix *m, int64_t i, int64_t j, int64_t n)     /* n elements in the direction of stride 1 */
 {
-    int64_t at = i * m->row + j * m->col;
-    if (m->type == BF16) return n >= VW ? v_load_bf16((const uint16_t *)m->p + at) : v_load_bf16_n((const uint16_t *)m->p + at, n);
-    return n >= VW ? v_load((const float *)m->p + at) : v_load_n((const float *)m->p + at, n);
+    return vector_at(m->p, i * m->row + j * m->col, n, m->type);
 }
-
-static struct matrix transposed(const struct matrix *m) { return (struct matrix){ m->p, m->col, m->row, m->type }; }
 
 /* f32 units of m, rows i .. i + k of columns j .. j + n, to panels `wide` columns wide: to[panel][row][column], padded with 0.
  * B is packed so, and A transposed.  wide is a constant of whole vectors. */
@@ -144,11 +139,9 @@ static inline __attribute__((always_inline)) void pack_f32(const struct matrix *
 {
     for (int64_t p = 0; p < n; p += wide, to += k * wide) {
         int64_t cols = at_most(wide, n - p), r = 0;
-        for (; m->col == 1 && cols == wide && r < k; r++)
-            for (int c = 0; c < wide; c += VW) v_store_n(to + r * wide + c, load_vector(m, i + r, j + p + c, wide - c), wide - c);
         for (; m->col == 1 && r < k; r++)
-            for (int c = 0; c < wide; c += VW) v_store_n(to + r * wide + c, load_vector(m, i + r, j + p + c, at_least(cols - c, 0)), wide - c);
-        for (; r + VW <= k && cols == wide && wide % VW == 0; r += VW)
+            for (int c = 0; c < wide; c += VW) v_store(to + r * wide + c, load_vector(m, i + r, j + p + c, at_least(cols - c, 0)));
+        for (; r + VW <= k && cols == wide; r += VW)
             for (int64_t c = 0; c < cols; c += VW) {
                 vf block[VW];
                 for (int x = 0; x < VW; x++) block[x] = load_vector(m, i + r, j + p + c + x, VW);
@@ -180,7 +173,7 @@ static int lies_left(const struct matrix *a, int64_t m, int64_t n, int dot) { re
 /* Rows i .. i + m of A, k .. k + n in k, to panels `high` rows high, one behind the other. */
 static void pack_left(const struct matrix *a, int64_t i, int64_t m, int64_t high, int64_t k, int64_t n, int dot, float *to)
 {
-    struct matrix t = transposed(a);
+    struct matrix t = transposed(*a);
     int64_t size = LEFT * (dot ? (n + 1) / 2 : n);
     for (int64_t r = 0; r < m; r += high, to += size) {
         int64_t rows = at_most(high, m - r);
@@ -194,7 +187,7 @@ static void pack_left(const struct matrix *a, int64_t i, int64_t m, int64_t high
 static struct lines piece(const struct matrix *m, int64_t i, int64_t rows, int64_t j, int64_t n, int64_t part, int64_t parts)
 {
     enum { LINE = 64 };
-    struct matrix t = transposed(m);
+    struct matrix t = transposed(*m);
     if (m->col != 1) return piece(&t, j, n, i, rows, part, parts);
     int64_t size = (int64_t)dtype_size(m->type), row = m->row * size, each = ceil_div(rows, parts), from = at_most(part * each, rows);
     int64_t lines = ceil_div(n * size, LINE) + 1, some = ceil_div(lines, TILE_ROWS), few = ceil_div(each, TILE_ROWS);
@@ -204,14 +197,14 @@ static struct lines piece(const struct matrix *m, int64_t i, int64_t rows, int64
     return (struct lines){ p, few * row, LINE, row, (int)lines, (int)few };
 }
 
-struct left { const struct matrix *a; int64_t i, m, high, k, n; };    /* rows i .. i + m of A in panels `high` high, k .. k + n in k */
+struct left { int64_t i, m, high, k, n; };                   /* rows i .. i + m of A in panels `high` high, k .. k + n in k */
 
 /* What will be read of A after the panel at row r, piece by piece: the next panel, or the first of the next block in k. */
 static struct lines next_left(const struct gemm *g, const struct left *l, int64_t r, int64_t part, int64_t parts)
 {
     int64_t k = l->k + l->n, n = at_most(l->n, g->k - k);
-    if (r + l->high < l->m) return l->a->col == 1 ? piece(l->a, l->i + r + l->high, l->high, l->k, l->n, part, parts) : (struct lines){ 0 };
-    return n > 0 ? piece(l->a, l->i, l->a->col == 1 ? l->high : l->m, k, n, part, parts) : (struct lines){ 0 };
+    if (r + l->high < l->m) return g->a.col == 1 ? piece(&g->a, l->i + r + l->high, l->high, l->k, l->n, part, parts) : (struct lines){ 0 };
+    return n > 0 ? piece(&g->a, l->i, g->a.col == 1 ? l->high : l->m, k, n, part, parts) : (struct lines){ 0 };
 }
 
 struct right { struct strip first; int64_t panel; };         /* a block of B: its first strip, floats from one to the next */
@@ -219,7 +212,7 @@ struct right { struct strip first; int64_t panel; };         /* a block of B: it
 /* A block of B, n columns, against rows of A, in panels of about equal height. */
 static void multiply_block(const struct gemm *g, const struct left *l, struct right b, int64_t n, float *c, int64_t ld, int add, int dot, float *packed)
 {
-    const struct matrix *a = l->a;
+    const struct matrix *a = &g->a;
     int64_t units = dot ? (l->n + 1) / 2 : l->n, parts = ceil_div(n, TILE_COLS), size = (int64_t)dtype_size(a->type);
     int straight = lies_left(a, l->m, l->n, dot), by_rows = a->col == 1 && !dot;
     if (!straight) pack_left(a, l->i, l->m, l->high, l->k, l->n, dot, packed);
@@ -273,7 +266,7 @@ void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n
     for (int64_t jb = 0; jb < n; jb += N_BLOCK)
         for (int64_t k = 0; k < g->k; k += step) {
             int64_t kn = at_most(step, g->k - k), cols = at_most(N_BLOCK, n - jb);
-            struct left l = { &g->a, i, m, dot ? TILE_ROWS : ceil_div(m, ceil_div(m, TILE_ROWS)), k, kn };
+            struct left l = { i, m, dot ? TILE_ROWS : ceil_div(m, ceil_div(m, TILE_ROWS)), k, kn };
             multiply_block(g, &l, right_block(g, k, kn, j + jb, cols, dot, right), cols, c + jb, ld, add || k, dot, left);
         }
 }

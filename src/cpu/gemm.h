@@ -9,6 +9,8 @@ enum { TILE_COLS = TILE_VECTORS * VW };  /* columns that are computed together *
 
 /* Element (i, j) lies at p + i * row + j * col, counted in elements; row or col is 1.  Type F32 or BF16. */
 struct matrix { const void *p; int64_t row, col; enum dtype type; };
+static inline struct matrix transposed(struct matrix m) { return (struct matrix){ m.p, m.col, m.row, m.type }; }
+
 /* panels: B packed by pack_panels, for all tasks; NULL: each task packs what it needs, if it needs to. */
 struct gemm { int64_t m, n, k; struct matrix a, b; const float *panels; };
 

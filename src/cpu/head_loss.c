@@ -108,9 +108,9 @@ static struct tiles tiles_of(const struct step *s, struct chunk c)
     int64_t V = vocabulary(s), C = s->in[0].cols;
     enum dtype type = in_pairs(s) ? BF16 : F32;
     int64_t ld = type == BF16 ? 2 * V : V;
-    struct matrix dlogits = { c.logits, ld, 1, type }, dlogits_t = { c.logits, 1, ld, type };
+    struct matrix dlogits = { c.logits, ld, 1, type };
     struct tiles t = {
-        .dw = { V, C, c.rows, dlogits_t, { cell(&s->in[0], c.first, 0), s->in[0].ld, 1, s->in[0].type }, NULL },
+        .dw = { V, C, c.rows, transposed(dlogits), { cell(&s->in[0], c.first, 0), s->in[0].ld, 1, s->in[0].type }, NULL },
         .dx = { c.rows, C, V, dlogits, { s->in[1].p, s->in[1].ld, 1, s->in[1].type }, NULL },
     };
     t.dw_grid = NAME(gemm_grid)(&t.dw);

@@ -15,22 +15,17 @@ extern const struct cpu_table NAME(cpu_table);
 /* ---- the operands as matrices ---- */
 
 static struct matrix plain(const struct operand *o) { return (struct matrix){ o->p, o->ld, 1, o->type }; }
-static struct matrix turned(const struct operand *o) { return (struct matrix){ o->p, 1, o->ld, o->type }; }
+static struct matrix turned(const struct operand *o) { return transposed(plain(o)); }
 static const struct param *weights_of(const struct step *s) { return s->node->in[1]->param; }
 static int in_out(const struct step *s) { return weights_of(s)->layout == IN_OUT; }
 
-/* W as K x M, the right side of y = x W^T, and as M x K, that of dx = dy W */
+/* W as K x M, the right side of y = x W^T, and as M x K, that of dx = dy W.  How W lies is known before its address. */
 static struct matrix forward_weights(const struct step *s)
 {
-    int64_t out = weights_of(s)->out, in = weights_of(s)->in;
-    return in_out(s) ? (struct matrix){ s->in[1].p, out, 1, s->in[1].type } : (struct matrix){ s->in[1].p, 1, in, s->in[1].type };
+    const struct param *w = weights_of(s);
+    return (struct matrix){ s->in[1].p, in_out(s) ? w->out : 1, in_out(s) ? 1 : w->in, s->in[1].type };
 }
-
-static struct matrix backward_weights(const struct step *s)
-{
-    struct matrix w = forward_weights(s);
-    return (struct matrix){ w.p, w.col, w.row, w.type };
-}
+static struct matrix backward_weights(const struct step *s) { return transposed(forward_weights(s)); }
 
 static int64_t inputs(const struct step *s) { return s->node->in[0]->cols; }
 static int64_t outputs(const struct step *s) { return s->dir == 'B' ? s->dy.cols : s->y.cols; }

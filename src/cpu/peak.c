@@ -1,6 +1,5 @@
 /* peak.c -- how fast this core multiplies and adds when nothing else is in the way: the yardstick of every speed. */
-#include <time.h>
-
+#include "base/clock.h"
 #include "cpu/cpu.h"
 #include "cpu/vec.h"
 
@@ -12,23 +11,16 @@ double NAME(peak_bf16)(double seconds);
 extern volatile float NAME(peak_sink);
 volatile float NAME(peak_sink);                             /* where sums go that nobody else needs */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static inline __attribute__((always_inline)) double measure(double seconds, const int dot)
 {
     vf sum[CHAINS], a = v_set(0.999f), b = v_set(0.001f);
     for (int i = 0; i < CHAINS; i++) sum[i] = v_set((float)i);
-    double start = now(), spent, laps = 0;
+    double start = clock_seconds(), spent, laps = 0;
     do {
         for (int n = 0; n < LAPS; n++)
             for (int i = 0; i < CHAINS; i++) sum[i] = dot ? V_DOT(a, b, sum[i]) : v_fma(sum[i], a, b);
         laps += LAPS;
-        spent = now() - start;
+        spent = clock_seconds() - start;
     } while (spent < seconds);
     for (int i = 0; i < CHAINS; i++) NAME(peak_sink) = v_sum(sum[i]);
     return laps * CHAINS * VW * (dot ? 4 : 2) / spent;

@@ -2,21 +2,22 @@
 #include "cpu/profile.h"
 
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 static struct {
     int on, n, room;
     struct profile_row *row;
 } profile;
 
-double profile_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void profile_on(int on) { profile.on = on; }
+
+void profile_clear(void)
+{
+    free(profile.row);
+    profile.row = NULL;
+    profile.on = profile.n = profile.room = 0;
+}
 
 int profile_rows(const struct profile_row **rows)
 {
@@ -68,7 +69,6 @@ struct profile_row *profile_of(struct step *const *steps, int n)
         const struct cpu_kernel *k = (const struct cpu_kernel *)steps[i]->kernel;
         r[i].step = steps[i];
         r[i].name = k->base.name;
-        r[i].runs++;
         r[i].flops += k->cost ? (double)k->cost(steps[i]) : 0;
         for (const struct step *s = steps[i]; s; s = s->then) r[i].bytes += step_bytes(s);
     }
@@ -81,7 +81,6 @@ struct profile_row *profile_update(const struct weights *w)
     struct profile_row *r = profile.on ? place(NULL, 1) : NULL;
     if (!r) return NULL;
     r->name = "adamw";
-    r->runs++;
     r->flops += 14 * (double)w->n_trained;
     r->bytes += 7 * sizeof(float) * (double)w->n_trained + sizeof(uint16_t) * (double)w->n_form;
     return r;
@@ -91,9 +90,9 @@ struct profile_row *profile_update(const struct weights *w)
 
 void profile_busy(struct profile_row *r, double since)
 {
-    double spent = profile_now() - since;
+    double spent = clock_seconds() - since;
 #pragma omp atomic
     r->busy += spent;
 }
 
-void profile_done(struct profile_row *r, double since) { r->seconds += profile_now() - since; }
+void profile_done(struct profile_row *r, double since) { r->seconds += clock_seconds() - since; }

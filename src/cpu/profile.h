@@ -6,19 +6,18 @@
 struct profile_row {
     const struct step *step;             /* NULL: the optimizer's update */
     const char *name;                    /* of the kernel; a backward one ends with ' */
-    int64_t runs;
     double seconds;                      /* from the first thread's start to the last one's end, all runs together */
     double busy;                         /* seconds in which threads computed, all threads together */
     double flops, bytes;                 /* multiplications and additions; what the step reads and writes, each byte once */
 };
 
+void profile_clear(void);                /* forgets everything; before the steps of a plan that was counted are freed */
 void profile_on(int on);                 /* what runs from here on counts, or does not */
 int  profile_rows(const struct profile_row **rows);          /* in the order of first use; their number */
 
-/* For cpu.c.  The rows of a list of steps, NULL when off; thread t's seconds in a step; the end of a step on the first thread. */
+/* For cpu.c.  The rows of a list of steps, and of the update, NULL when off; what a thread, and what all together spent since then. */
 struct profile_row *profile_of(struct step *const *steps, int n);
 struct profile_row *profile_update(const struct weights *w);
-double profile_now(void);
 void profile_busy(struct profile_row *r, double since);
 void profile_done(struct profile_row *r, double since);
 

@@ -33,6 +33,13 @@ static inline void round_to(enum dtype type, float *v, int64_t n)       /* what 
     for (; c < n; c++) v[c] = bf16_to_f32(f32_to_bf16(v[c]));
 }
 
+/* n elements (whole vectors: any n >= VW) of an array as f32, the other lanes 0.  type is a constant where speed matters. */
+static inline __attribute__((always_inline)) vf vector_at(const void *p, int64_t at, int64_t n, const enum dtype type)
+{
+    if (type == BF16) return n >= VW ? v_load_bf16((const uint16_t *)p + at) : v_load_bf16_n((const uint16_t *)p + at, n);
+    return n >= VW ? v_load((const float *)p + at) : v_load_n((const float *)p + at, n);
+}
+
 static inline void *cell(const struct operand *o, int64_t row, int64_t col)
 {
     return (char *)o->p + (row * o->ld + col) * (int64_t)dtype_size(o->type);

@@ -3,29 +3,23 @@
 
 #include "cpu/row.h"
 
-enum { SIDE = 4, AHEAD = 2048 };                             /* rows of W that are read side by side; bytes that are asked for ahead */
-
-static inline __attribute__((always_inline)) vf weights_at(const void *p, int64_t at, int64_t n, const enum dtype type)
-{
-    if (type == F32) return n >= VW ? v_load((const float *)p + at) : v_load_n((const float *)p + at, n);
-    return n >= VW ? v_load_bf16((const uint16_t *)p + at) : v_load_bf16_n((const uint16_t *)p + at, n);
-}
+enum { SIDE = 4, TOGETHER = 4, AHEAD = 2048 };               /* rows of W side by side; rows of x that share them; bytes asked for ahead */
 
 static inline __attribute__((always_inline)) void ask(const void *p, int64_t at, const enum dtype type)
 {
     __builtin_prefetch((const char *)p + at * (type == F32 ? 4 : 2) + AHEAD, 0, 2);
 }
 
-/* Outputs j .. j + SIDE (fewer: n) of all rows. */
+/* Outputs j .. j + SIDE (fewer: n) of so many rows. */
 static inline __attribute__((always_inline)) void dots(const struct matrix *w, const float *x, int64_t x_ld, int64_t k, int64_t j, int64_t n, float *y, int64_t ld, const enum dtype type, const int rows)
 {
-    vf sum[SKINNY_SIDE][SIDE];
+    vf sum[TOGETHER][SIDE];
     for (int r = 0; r < rows; r++)
         for (int d = 0; d < SIDE; d++) sum[r][d] = v_set(0);
     for (int64_t c = 0; c < k; c += VW) {
         vf weights[SIDE];
         for (int d = 0; d < SIDE; d++) {
-            weights[d] = weights_at(w->p, (j + (d < n ? d : 0)) * w->col + c, k - c, type);
+            weights[d] = vector_at(w->p, (j + (d < n ? d : 0)) * w->col + c, k - c, type);
             ask(w->p, (j + d) * w->col + c, type);
         }
         for (int r = 0; r < rows; r++) {
@@ -41,8 +35,8 @@ static inline __attribute__((always_inline)) void dots(const struct matrix *w, c
 
 void NAME(skinny_dots)(const struct matrix *w, const float *x, int64_t x_ld, int64_t rows, int64_t k, int64_t from, int64_t n, float *y, int64_t ld)
 {
-    for (; rows >= SKINNY_SIDE; rows -= SKINNY_SIDE, x += SKINNY_SIDE * x_ld, y += SKINNY_SIDE * ld)
-        for (int64_t j = 0; j < n; j += SIDE) DOTS(SKINNY_SIDE);
+    for (; rows >= TOGETHER; rows -= TOGETHER, x += TOGETHER * x_ld, y += TOGETHER * ld)
+        for (int64_t j = 0; j < n; j += SIDE) DOTS(TOGETHER);
     for (; rows; rows--, x += x_ld, y += ld)
         for (int64_t j = 0; j < n; j += SIDE) DOTS(1);
 }
@@ -53,7 +47,7 @@ static inline __attribute__((always_inline)) void part(const struct matrix *w, c
     for (int64_t c = 0; c < n; c += VW) {
         vf weights[SIDE];
         for (int d = 0; d < side; d++) {
-            weights[d] = weights_at(w->p, (i + d) * w->row + c, n - c, type);
+            weights[d] = vector_at(w->p, (i + d) * w->row + c, n - c, type);
             ask(w->p, (i + d) * w->row + c, type);
         }
         for (int64_t r = 0; r < rows; r++) {

@@ -5,9 +5,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/rng.h"
@@ -222,13 +222,6 @@ static int open_trainer(struct run *r)
 
 /* ---- the loop ---- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int evaluate(struct run *r, int *improved)
 {
     struct progress *p = &r->trainer.progress;
@@ -297,14 +290,14 @@ static int step(struct run *r)
     struct adam_options a = { schedule_lr(s, it), s->beta1, s->beta2, s->weight_decay, s->grad_clip };
     struct step_result result;
     int warm = it > r->first;                                /* the first iteration touches its memory for the first time */
-    double start = now();
+    double start = clock_seconds();
     profile_on(s->profile && warm);
     TRY(trainer_step(&r->trainer, &r->data, s->gradient_accumulation_steps, (uint64_t)s->seed, &a, &result));
     struct train_event e = event(r, TRAIN_STEP);
     e.iteration = it;
     e.step = &result;
     e.lr = a.lr;
-    e.seconds = now() - start;
+    e.seconds = clock_seconds() - start;
     profile_on(0);
     if (warm) r->profiled.iterations++, r->profiled.seconds += e.seconds;
     e.share = trainer_flops(&r->trainer) * (double)result.tokens / e.seconds / cpu_peak(F32);
@@ -369,6 +362,7 @@ int train_run(struct options *o, void (*tell_)(void *context, const struct train
     int code = run_all(&r);
     tell_notices(&r);                                        /* also of a run that failed */
     metrics_close(&r.metrics);
+    profile_clear();
     trainer_close(&r.trainer);
     safetensors_close(r.file);
     tokenizer_free(r.tokenizer);
