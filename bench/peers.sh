@@ -178,9 +178,7 @@ startup() { write "first character" "--num_samples=1 --max_new_tokens=1"; }
 # ---- limits ----
 
 limits() {
-    onednn=$(echo '#include <dnnl.h>' | gcc -E - >/dev/null 2>&1 && echo -ldnnl) || skip "oneDNN (no libdnnl-dev)"
-    # shellcheck disable=SC2086
-    gcc -O3 -march=native -fopenmp bench/peers/limits.c -o "$dir/limits" $onednn || { skip limits; return; }
+    gcc -O3 -march=native -fopenmp bench/peers/limits.c -o "$dir/limits" || { skip limits; return; }
     "$dir/limits"
     contest "$nib bench train --steps=1 --threads=$threads --json" "$dir/limits --json" && row "limit multiply-adds" "--threads=$threads" GFLOP/s peak_gflops peak_gflops
     contest "$nib bench decode tiny --threads=$threads --json" "$dir/limits --json" && row "limit reading" "--threads=$threads" GB/s read_gb_s read_gb_s

@@ -1,6 +1,7 @@
 #!/bin/sh
-# run.sh NIB -- training steps and decoding of models that need no file, by nib bench; rows go to bench/results/train.csv and
-# decode.csv (steps.csv holds what was measured before nib bench was).  Run it on a quiet machine; taskset chooses the cores.
+# run.sh NIB -- training steps, decoding and products of matrices of models that need no file, by nib bench; rows go to
+# bench/results/train.csv, decode.csv and gemm.csv (steps.csv holds what was measured before nib bench was).  Run it on a quiet
+# machine; taskset chooses the cores.
 cd "$(dirname "$0")/.." || exit 1
 nib=$1 results=bench/results
 cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 | tr -d ,)
@@ -29,3 +30,4 @@ for model in tiny baby 124m "124m --dtype=bfloat16"; do
     echo "$row" | awk -F, '{ printf "decode %-4s %-4s %d thread%s prompt %7.0f tok/s, writing %7.1f, %d together %8.1f  %5.1f of %.1f GB/s %5.0f MiB\n",
                                     $1, $2, $4, ($4 > 1 ? "s" : " "), $8, $9, $7, $10, $14, $15, $12 }'
 done
+bench/gemm.sh "$nib"

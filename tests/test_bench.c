@@ -68,6 +68,7 @@ static void the_steps_of_nib_train(void **state)
 
 static const char *const train_keys[] = { "threads", "batch", "block", "dropout", "recompute", "ms_best", "ms_median", "tok_s_best", "tok_s_median", "gflops_best", "gflops_median",
                                           "flops_done", "rss_mib", "peak_gflops", "share_of_peak", NULL },
+                  *const gemm_keys[] = { "threads", "m", "n", "k", "a_turned", "b_turned", "copies", "ms_best", "ms_median", "gflops_best", "gflops_median", "peak_gflops", NULL },
                   *const decode_keys[] = { "threads", "prompt", "tokens", "streams", "prompt_tok_s", "decode_tok_s", "first_token_ms", "rss_mib", "weights_mib", "gb_s", "read_gb_s", NULL };
 
 /* The object has these keys, each a number, and those besides that say what was measured. */
@@ -127,6 +128,40 @@ static void what_decode_prints(void **state)
     assert_memory_equal(OUT, "small  f32  ", 12);
 }
 
+/* Every product of the layers and the head, of the sizes that a step multiplies. */
+static void what_gemm_prints(void **state)
+{
+    static const struct { const char *layer, *product; int m, n, k; } lines[] = {
+        { "qkv", "forward", 128, 384, 128 }, { "qkv", "dx", 128, 128, 384 }, { "qkv", "dw", 128, 384, 128 }, { "proj", "forward", 128, 128, 128 }, { "proj", "dx", 128, 128, 128 },
+        { "proj", "dw", 128, 128, 128 }, { "up", "forward", 128, 512, 128 }, { "up", "dx", 128, 128, 512 }, { "up", "dw", 128, 512, 128 }, { "down", "forward", 128, 128, 512 },
+        { "down", "dx", 128, 512, 128 }, { "down", "dw", 512, 128, 128 }, { "head", "forward", 128, 65, 128 }, { "head", "dx", 128, 128, 65 }, { "head", "dw", 65, 128, 128 },
+    };
+    (void)state;
+    for (int narrow = 0; narrow < 2; narrow++) {
+        runs("bench gemm --model=tiny --batch=2 --milliseconds=0 --dtype=%s --json", narrow ? "bfloat16" : "float32");
+        size_t n = 0;
+        char *rest = OUT, *line;
+        while ((line = strsep(&rest, "\n")) && *line) {
+            assert_true(n < sizeof lines / sizeof *lines);
+            json_t *o = json_loads(line, 0, NULL);
+            assert_non_null(o);
+            assert_result(o, gemm_keys, "tiny", narrow ? "bf16" : "f32", 2);
+            assert_string_equal(json_string_value(json_object_get(o, "layer")), lines[n].layer);
+            assert_string_equal(json_string_value(json_object_get(o, "product")), lines[n].product);
+            assert_int_equal(number(o, "m"), lines[n].m);
+            assert_int_equal(number(o, "n"), lines[n].n);
+            assert_int_equal(number(o, "k"), lines[n].k);
+            near(number(o, "gflops_best") * number(o, "ms_best") * 1e6, 2.0 * lines[n].m * lines[n].n * lines[n].k);
+            assert_true(number(o, "ms_median") >= number(o, "ms_best"));
+            json_decref(o);
+            n++;
+        }
+        assert_int_equal(n, sizeof lines / sizeof *lines);
+    }
+    runs("bench gemm --model=tiny --batch=1 --milliseconds=0 --product=dw");
+    assert_memory_equal(OUT, "tiny  qkv   dw       f32", 24);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -154,6 +189,7 @@ int main(void)
         cmocka_unit_test(the_steps_of_nib_train),
         cmocka_unit_test(what_train_prints),
         cmocka_unit_test(what_decode_prints),
+        cmocka_unit_test(what_gemm_prints),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, set_up, leave_program);

@@ -11,7 +11,9 @@ const struct shape *bench_shape(const char *name);           /* NULL: none has t
 /* The parts: as verbs (cli.h). */
 int bench_train(int argc, char **argv);
 int bench_decode(int argc, char **argv);
+int bench_gemm(int argc, char **argv);
 
+void bench_sort(double *seconds, int64_t n);                 /* ascending */
 double bench_resident(void);                                 /* MiB of memory that this process had at its most */
 
 #endif

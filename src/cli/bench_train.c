@@ -121,12 +121,6 @@ static double flops_done(const struct job *j)
     return trainer_flops(&j->trainer) - whole + PRODUCTS * tiles * 2 * TILE * TILE * (double)(s->n_layer * s->n_embd) / (double)s->block_size;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void print_json(const struct job *j, double best, double median, double tokens, double flops)
 {
     const struct settings *s = &j->settings;
@@ -151,7 +145,7 @@ static void print_line(const struct job *j, double best, double median, double t
 static void print(const struct job *j)
 {
     size_t n = (size_t)j->o->steps;
-    qsort(j->seconds, n, sizeof *j->seconds, ascending);
+    bench_sort(j->seconds, j->o->steps);
     (j->o->json ? print_json : print_line)(j, j->seconds[0], j->seconds[n / 2], (double)(j->settings.batch_size * j->settings.block_size), trainer_flops(&j->trainer));
 }
 

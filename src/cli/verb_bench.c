@@ -1,5 +1,6 @@
 /* verb_bench.c -- nib bench PART: the speed of what nib does, against what this machine can do, measured in the same process. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -10,6 +11,7 @@
 static const struct { const char *name; int (*run)(int argc, char **argv); const char *help; } parts[] = {
     { "train", bench_train, "training steps: nib bench train --model=tiny" },
     { "decode", bench_decode, "reading a prompt and writing behind it: nib bench decode 124m" },
+    { "gemm", bench_gemm, "the products of matrices in a training step: nib bench gemm --model=124m" },
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 
@@ -27,6 +29,14 @@ const struct shape *bench_shape(const char *name)
         if (!strcmp(name, shapes[i].name)) return &shapes[i];
     return NULL;
 }
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void bench_sort(double *seconds, int64_t n) { qsort(seconds, (size_t)n, sizeof *seconds, ascending); }
 
 double bench_resident(void)
 {

@@ -104,12 +104,15 @@ static int64_t seen_keys(const struct head *a, int64_t key, int64_t n, int64_t q
 /* scores (n, QUERIES) with -inf where query q + column may not see key + row */
 static void mask(const struct head *a, float *scores, int64_t key, int64_t n, int64_t q)
 {
+    vi lane;
+    for (int i = 0; i < VW; i++) lane[i] = i;
     for (int64_t r = 0; r < n; r++) {
         int64_t own = own_column(a, key, q) + r;
-        int64_t from = a->h.causal ? own : 0, to = a->h.window ? own + a->h.window : QUERIES;
-        float *row = scores + r * QUERIES;
-        for (int64_t c = 0; c < QUERIES && c < from; c++) row[c] = -INFINITY;
-        for (int64_t c = at_least(to, 0); c < QUERIES; c++) row[c] = -INFINITY;
+        int64_t from = a->h.causal ? at_most(at_least(own, 0), QUERIES) : 0, to = a->h.window ? at_most(at_least(own + a->h.window, 0), QUERIES) : QUERIES;
+        for (int c = 0; c < QUERIES; c += VW) {
+            float *row = scores + r * QUERIES + c;
+            if (c < from || c + VW > to) v_store(row, v_select((lane + c >= (int)from) & (lane + c < (int)to), v_load(row), v_set(-INFINITY)));
+        }
     }
 }
 

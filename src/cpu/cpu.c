@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "cpu/barrier.h"
+#include "cpu/product.h"
 #include "cpu/profile.h"
 
 /* ---- which build ---- */
@@ -113,8 +114,8 @@ static const struct cpu_table *table(void)
     return cpu.table;
 }
 
-/* Threads do not share pages. */
-static size_t scratch_stride(void) { return (cpu.scratch_size + 4095) & ~(size_t)4095; }
+static size_t whole_pages(size_t bytes) { return (bytes + 4095) & ~(size_t)4095; }       /* threads do not share them */
+static size_t scratch_stride(void) { return whole_pages(cpu.scratch_size); }
 
 const char *cpu_isa(void) { return table()->name; }
 int cpu_threads(void) { table(); return cpu.threads; }
@@ -297,6 +298,26 @@ static int cpu_run(struct step *const *steps, int n)
     return 0;
 }
 
+/* ---- a product by itself ---- */
+
+size_t cpu_product_work(const struct product *p)
+{
+    const struct product_kernel *k = table()->product;
+    return whole_pages(k->work(p)) + (size_t)cpu.threads * whole_pages(k->scratch());
+}
+
+void cpu_product(const struct product *p, void *work)
+{
+    const struct product_kernel *k = table()->product;
+    char *scratch = (char *)work + whole_pages(k->work(p));
+#pragma omp parallel num_threads(cpu.threads)
+    for (int phase = 0; phase < 2; phase++) {
+        int tasks = k->tasks(p, phase);
+#pragma omp for schedule(static)
+        for (int i = 0; i < tasks; i++) k->run(p, phase, i, work, scratch + (size_t)omp_get_thread_num() * whole_pages(k->scratch()));
+    }
+}
+
 /* ---- picking kernels ---- */
 
 static int computes_in(enum dtype t) { return t == F32 || t == BF16; }
@@ -344,7 +365,7 @@ static void cpu_zero(void *p, size_t bytes) { if (bytes) memset(p, 0, bytes); }
 
 /* ---- the optimizer ---- */
 
-enum { UPDATE_BLOCK = 1 << 16 };
+enum { UPDATE_BLOCK = 1 << 13 };                        /* small, so that each thread has its part of every parameter */
 
 static void for_blocks(struct weights *w, const struct adamw *a)         /* a NULL: only the bf16 forms */
 {

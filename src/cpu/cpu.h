@@ -38,6 +38,7 @@ struct cpu_table {
     double (*peak_bf16)(double seconds);                         /* the same in bf16 products; 0 if the build has none */
     float (*read)(const float *x, size_t n);                     /* the sum of n floats, n a multiple of 4096: reads, and little else */
     const struct vec_probe *vec;                                 /* vec.h over arrays, for tests: see vec_probe.h */
+    const struct product_kernel *product;                        /* a product of matrices by itself: see product.h */
 };
 
 extern const struct backend cpu_backend;

@@ -13,6 +13,7 @@
 
 enum { K_BLOCK = 256, N_BLOCK = GRID_COLS };                /* K_BLOCK in units */
 enum { SMALL = 1 << 17 };                                   /* elements of B that caches hold however they lie */
+enum { PANELS_MOST = 1 << 22 };                             /* floats in the panels of one product; where they were more, tasks pack for themselves */
 enum { SOON = 24 };                                         /* rows of B that are asked for ahead where it lies strewn */
 enum { LEFT = (TILE_ROWS + VW - 1) / VW * VW };             /* rows of a packed panel of A: whole vectors */
 
@@ -273,8 +274,8 @@ void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n
 
 size_t NAME(panel_floats)(const struct gemm *g)
 {
-    if (lies_right(g)) return 0;
-    return (size_t)(ceil_div(g->k, in_pairs(g) ? 2 : 1) * ceil_div(g->n, TILE_COLS) * TILE_COLS);
+    int64_t all = ceil_div(g->k, in_pairs(g) ? 2 : 1) * ceil_div(g->n, TILE_COLS) * TILE_COLS;
+    return lies_right(g) || all > PANELS_MOST ? 0 : (size_t)all;
 }
 
 void NAME(pack_panels)(const struct gemm *g, int64_t j, int64_t n, float *panels)

@@ -20,7 +20,8 @@ enum { GRID_ROWS = 36 * TILE_ROWS, GRID_COLS = 512 };        /* of a task, at mo
 void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n, float *c, int64_t ld, int add, void *scratch);
 size_t NAME(gemm_scratch)(void);
 
-/* Columns j .. j + n of B into its panels (j a multiple of TILE_COLS); the size of all of them, 0 if tiles read B where it lies. */
+/* Columns j .. j + n of B into its panels (j a multiple of TILE_COLS); the size of all of them, 0 if tiles
+ * read B where it lies, or if they were too large. */
 void NAME(pack_panels)(const struct gemm *g, int64_t j, int64_t n, float *panels);
 size_t NAME(panel_floats)(const struct gemm *g);
 

@@ -7,17 +7,14 @@
  *     tiles    dx = d logits W for the chunk,  dW += d logits^T x,  db += column sums
  * A chunk streams W and dW through memory once, so it should have hundreds of rows. */
 #include "cpu/gemm.h"
+#include "cpu/head_chunk.h"
 #include "cpu/row.h"
 
-enum { CHUNK_BYTES = 64 << 20, LEAST_CHUNK = 256, MOST_CHUNK = 512, BIAS_STRIP = 64 };
+enum { BIAS_STRIP = 64 };
 
 static int64_t vocabulary(const struct step *s) { return s->node->in[1]->out; }
 
-static int64_t chunk_rows(const struct step *s)              /* depends on V alone */
-{
-    int64_t fit = CHUNK_BYTES / (vocabulary(s) * (int64_t)sizeof(float)) / 16 * 16;
-    return at_most(at_least(fit, LEAST_CHUNK), MOST_CHUNK);
-}
+static int64_t chunk_rows(const struct step *s) { return head_chunk(vocabulary(s)); }
 
 static int grades(const struct step *s) { return s->d[0].p || s->d[1].p || s->d[3].p; }
 static int per_chunk(const struct step *s) { return grades(s) ? 3 : 2; }

@@ -40,14 +40,13 @@ static struct gemm product_dw(const struct step *s, int64_t n)
     return (struct gemm){ outputs(s), inputs(s), n, turned(&s->dy), plain(&s->in[0]), NULL };
 }
 
-enum { PANELS_MOST = 1 << 22, PACK_COLS = 2 * TILE_COLS };   /* floats in the workspace of one product; columns that a task packs */
+enum { PACK_COLS = 2 * TILE_COLS };                         /* columns that a task packs */
 
-/* Panels of a product at so many floats into the work; where there are too many, its tasks pack for themselves. */
+/* Panels of a product at so many floats into the work. */
 static size_t panels(const struct step *s, struct gemm *g, size_t at)
 {
     size_t n = NAME(panel_floats)(g);
-    if (!n || n > PANELS_MOST) return 0;
-    if (s->work.p) g->panels = (float *)s->work.p + at;
+    if (n && s->work.p) g->panels = (float *)s->work.p + at;
     return n;
 }
 

@@ -2,7 +2,7 @@
  * summed in double and then added in order. */
 #include "cpu/row.h"
 
-enum { BLOCK = 1 << 16 };
+enum { BLOCK = 1 << 13 };
 
 static int64_t size(const struct step *s) { return (int64_t)param_size(s->node->param); }
 

@@ -11,6 +11,7 @@ double NAME(peak)(double seconds);
 double NAME(peak_bf16)(double seconds);
 float NAME(read)(const float *x, size_t n);
 extern const struct vec_probe NAME(vec_probe);
+extern const struct product_kernel NAME(product);
 
 extern const struct cpu_table NAME(cpu_table);
 #define STRING2(x) #x
@@ -24,5 +25,5 @@ const struct cpu_table NAME(cpu_table) = {
     },
     .copy = &NAME(cpu_copy), .clear = &NAME(cpu_clear), .ready = &NAME(cpu_ready),
     .adamw = NAME(adamw), .narrow = NAME(narrow_range), .peak = NAME(peak), .peak_bf16 = NAME(peak_bf16), .read = NAME(read),
-    .vec = &NAME(vec_probe),
+    .vec = &NAME(vec_probe), .product = &NAME(product),
 };
