@@ -101,6 +101,23 @@ static int64_t seen_keys(const struct head *a, int64_t key, int64_t n, int64_t q
     return a->h.causal ? at_most(n, at_least(c + VW - own_column(a, key, q), 0)) : n;
 }
 
+/* A product of a tile, tile of rows by tile of rows of the result, without what a causal mask hides: of the scores of keys the columns
+ * of queries before them; of sums over keys those behind the query; of sums over queries those before the key. */
+enum half { SCORES, OVER_KEYS, OVER_QUERIES };
+
+static void half_product(const struct head *a, enum half half, int64_t key, int64_t q, int64_t m, int64_t n, int64_t k, struct small s, int add)
+{
+    int64_t own = own_column(a, key, q);
+    for (int64_t i = 0; i < m; i += TILE_ROWS) {
+        int64_t rows = at_most(TILE_ROWS, m - i), from = 0, to = k, col = 0;
+        if (a->h.causal && half == SCORES) col = at_least(at_most(own + i, n), 0) / TILE_COLS * TILE_COLS;
+        if (a->h.causal && half == OVER_KEYS) to = at_least(at_most(i + rows - own, k), 0);
+        if (a->h.causal && half == OVER_QUERIES) from = at_least(at_most(own + i, k), 0);
+        struct small part = { s.a + i * s.row + from * s.col, s.row, s.col, s.b + from * s.b_ld + col, s.b_ld, s.c + i * s.c_ld + col, s.c_ld };
+        if (from < to && col < n) NAME(small_product)(rows, n - col, to - from, part, add);
+    }
+}
+
 /* scores (n, QUERIES) with -inf where query q + column may not see key + row */
 static void mask(const struct head *a, float *scores, int64_t key, int64_t n, int64_t q)
 {
@@ -217,14 +234,14 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
     for (int64_t k = keys.from / KEYS * KEYS; k < keys.to; k += KEYS) {
         int64_t m = at_most(KEYS, keys.to - k);
         struct near key = near_at(&a->k, a->first_key + k, m, 0, a, b.k), value = near_at(&a->v, a->first_key + k, m, 0, a, b.v);
-        NAME(small_product)(m, QUERIES, a->D, (struct small){ key.p, key.ld, 1, b.qt, QUERIES, b.p, QUERIES }, 0);
+        half_product(a, SCORES, k, q, m, QUERIES, a->D, (struct small){ key.p, key.ld, 1, b.qt, QUERIES, b.p, QUERIES }, 0);
         mask(a, b.p, k, m, q);
         online_softmax(a, &b, k, m, q);
         if (a->h.drop.p > 0) {
             draw_factors(s, a, k, m, q, n, b.factor);
             multiply(b.p, b.factor, m);
         }
-        NAME(small_product)(n, a->Dp, m, (struct small){ b.p, 1, QUERIES, value.p, value.ld, b.y, a->Dp }, 1);
+        half_product(a, OVER_KEYS, k, q, n, a->Dp, m, (struct small){ b.p, 1, QUERIES, value.p, value.ld, b.y, a->Dp }, 1);
     }
     write_block(s, a, &b, q, n);
 }
@@ -389,10 +406,10 @@ static const float *tile_gradients(const struct step *s, const struct head *a, s
         multiply(k->dp, k->b.factor, m);
         kept = k->pd;
     }
-    for (int64_t r = 0; r < m; r++)
-        for (int64_t c = 0; c < QUERIES; c += VW) {
+    for (int64_t c = 0; c < QUERIES; c += VW)
+        for (int64_t r = 0, seen = seen_keys(a, key, m, q, c); r < m; r++) {
             int64_t at = r * QUERIES + c;
-            v_store(k->dp + at, v_load(k->b.p + at) * (v_load(k->dp + at) - v_load(D + c)) * a->scale);
+            v_store(k->dp + at, r < seen ? v_load(k->b.p + at) * (v_load(k->dp + at) - v_load(D + c)) * a->scale : v_set(0));
         }
     return kept;
 }
@@ -405,13 +422,13 @@ static void backward_tile(const struct step *s, const struct head *a, struct bac
     struct near x = near_at(&s->in[0], a->seq.row + q, n, a->q * D, a, b->q), dy = near_at(&s->dy, a->seq.row + q, n, a->q * D, a, b->y);
     turn(x, n, Dp, a->scale, b->qt);
     turn(dy, n, Dp, 1, k->dyt);
-    NAME(small_product)(m, QUERIES, D, (struct small){ keys.p, keys.ld, 1, b->qt, QUERIES, b->p, QUERIES }, 0);
+    half_product(a, SCORES, key, q, m, QUERIES, D, (struct small){ keys.p, keys.ld, 1, b->qt, QUERIES, b->p, QUERIES }, 0);
     mask(a, b->p, key, m, q);
-    NAME(small_product)(m, QUERIES, D, (struct small){ values.p, values.ld, 1, k->dyt, QUERIES, k->dp, QUERIES }, 0);
+    half_product(a, SCORES, key, q, m, QUERIES, D, (struct small){ values.p, values.ld, 1, k->dyt, QUERIES, k->dp, QUERIES }, 0);
     const float *pd = tile_gradients(s, a, k, dot, key, m, q, n);
-    NAME(small_product)(m, Dp, n, (struct small){ pd, QUERIES, 1, dy.p, dy.ld, k->dv, Dp }, 1);
-    NAME(small_product)(m, Dp, n, (struct small){ k->dp, QUERIES, 1, x.p, x.ld, k->dk, Dp }, 1);
-    NAME(small_product)(n, Dp, m, (struct small){ k->dp, 1, QUERIES, keys.p, keys.ld, dq + q * Dp, Dp }, 1);
+    half_product(a, OVER_QUERIES, key, q, m, Dp, n, (struct small){ pd, QUERIES, 1, dy.p, dy.ld, k->dv, Dp }, 1);
+    half_product(a, OVER_QUERIES, key, q, m, Dp, n, (struct small){ k->dp, QUERIES, 1, x.p, x.ld, k->dk, Dp }, 1);
+    half_product(a, OVER_KEYS, key, q, n, Dp, m, (struct small){ k->dp, 1, QUERIES, keys.p, keys.ld, dq + q * Dp, Dp }, 1);
 }
 
 static void give_rows(const struct step *s, int i, int64_t row, int64_t n, int64_t col, int64_t D, int64_t Dp, float *v, float *buffer)
