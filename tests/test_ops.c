@@ -162,6 +162,7 @@ static const struct op_case cases[] = {
     { "rope", build_rope, ref_rope, TRAIN, 0, 2e-7, 2e-7, 0, 0, NULL, { { 1, 2, 1 }, { 3, 4, 3 }, { 9, 34, 2 }, { 20, 64, 3 }, { 5, 128, 1 }, { 0, 4, 1 } } },
     { "head_loss", build_loss, ref_head_loss, TRAIN, MATRIX, 1e-6, 1e-6, 1e-2, 0, NULL,
       { { 1, 1, 1 }, { 3, 5, 2 }, { 37, 67, 19 }, { 9, 523, 33 }, { 5, 3, 521 }, { 0, 5, 3 } } },
+    { "head_loss of a large vocabulary", build_loss, ref_head_loss, TRAIN, MATRIX, 1e-6, 1.5e-5, 1e-2, 0, NULL, { { 3, 4099, 40 }, { 520, 4100, 3 }, { 0, 4200, 3 } } },   /* f32 sums of V terms, in any order: sqrt(V) 2^-24, four times at most */
     { "head_loss, bias and weights", build_weighted_loss, ref_head_loss, TRAIN, MATRIX, 1e-6, 1e-6, 1e-2, 0, NULL,
       { { 6, 7, 3 }, { 21, 130, 35 }, { 1100, 11, 5 }, { 0, 5, 3 } } },
 };

@@ -5,7 +5,8 @@
  *     logits   chunk x W^T into the workspace
  *     rows     the loss; in place d logits = (softmax - onehot(target)) times the row's share of the loss
  *     tiles    dx = d logits W for the chunk,  dW += d logits^T x,  db += column sums
- * A chunk streams W and dW through memory once, so it should have hundreds of rows. */
+ * A chunk streams W and dW through memory once, so it should have hundreds of rows.  Of a large vocabulary dx is summed in parts,
+ * each over entries of its own, since all rows together then read W once; a fourth phase adds the parts. */
 #include "cpu/gemm.h"
 #include "cpu/head_chunk.h"
 #include "cpu/row.h"
@@ -17,8 +18,15 @@ static int64_t vocabulary(const struct step *s) { return s->node->in[1]->out; }
 static int64_t chunk_rows(const struct step *s) { return head_chunk(vocabulary(s)); }
 
 static int grades(const struct step *s) { return s->d[0].p || s->d[1].p || s->d[3].p; }
-static int per_chunk(const struct step *s) { return grades(s) ? 3 : 2; }
 
+/* Parts of the vocabulary, of so many entries, over which dx is summed; 1: tasks have rows and columns of it. */
+enum { MOST_PARTS = 6, LEAST_PART = 2048 };
+static int dx_parts(const struct step *s) { return s->d[0].value < 0 ? 1 : (int)at_least(at_most(vocabulary(s) / LEAST_PART, MOST_PARTS), 1); }
+static int64_t part_entries(const struct step *s) { return ceil_div(ceil_div(vocabulary(s), dx_parts(s)), 64) * 64; }
+
+static int per_chunk(const struct step *s) { return grades(s) ? 3 + (dx_parts(s) > 1) : 2; }
+
+static int64_t chunk_most(const struct step *s) { return at_most(chunk_rows(s), s->node->rows->capacity); }
 struct chunk { int64_t first, rows; float *logits; };
 
 static struct chunk chunk_of(const struct step *s, int phase)
@@ -113,7 +121,7 @@ static struct tiles tiles_of(const struct step *s, struct chunk c)
     t.dw_grid = NAME(gemm_grid)(&t.dw);
     t.dx_grid = NAME(gemm_grid)(&t.dx);
     if (s->d[1].p) t.n_dw = grid_tasks(t.dw_grid);
-    if (s->d[0].p) t.n_dx = grid_tasks(t.dx_grid);
+    if (s->d[0].p) t.n_dx = dx_parts(s) > 1 ? dx_parts(s) : grid_tasks(t.dx_grid);
     if (s->d[3].p) t.n_db = (int)ceil_div(V, BIAS_STRIP);
     return t;
 }
@@ -129,6 +137,32 @@ static void dx_tile(const struct step *s, struct chunk c, const struct tiles *t,
     struct area a = NAME(grid_area)(&t->dx, t->dx_grid, task);
     NAME(gemm)(&t->dx, a.i, a.m, a.j, a.n, scratch, a.n, 0, area_rest(scratch));
     for (int64_t r = 0; r < a.m; r++) gradient_out(s, 0, c.first + a.i + r, a.j, a.n, scratch + r * a.n, area_row(scratch));
+}
+
+/* The sums over a part of the vocabulary, (rows, C): behind the logits. */
+static float *dx_part(const struct step *s, int part) { return (float *)s->work.p + (chunk_most(s) * (vocabulary(s) + part * s->in[0].cols)); }
+
+static void dx_of_part(const struct step *s, const struct tiles *t, int part, float *scratch)
+{
+    struct gemm g = t->dx;
+    int64_t from = at_most(part * part_entries(s), g.k);
+    g.k = at_most(part_entries(s), g.k - from);
+    g.a.p = (const char *)g.a.p + (size_t)from * dtype_size(g.a.type);
+    g.b.p = (const char *)g.b.p + (size_t)(from * g.b.row) * dtype_size(g.b.type);
+    for (int64_t i = 0; i < g.m; i += GRID_ROWS) NAME(gemm)(&g, i, at_most(GRID_ROWS, g.m - i), 0, g.n, dx_part(s, part) + i * g.n, g.n, 0, scratch);
+}
+
+static void add_dx_parts(const struct step *s, struct chunk c, int task, float *scratch)
+{
+    int64_t C = s->in[0].cols, per = task_rows(C);
+    for (int64_t r = task * per; r < c.rows && r < (task + 1) * per; r++) {
+        float *sum = dx_part(s, 0) + r * C;
+        for (int p = 1; p < dx_parts(s); p++) {
+            const float *more = dx_part(s, p) + r * C;
+            for (int64_t i = 0; i < C; i += VW) v_store_n(sum + i, v_load_n(sum + i, C - i) + v_load_n(more + i, C - i), C - i);
+        }
+        gradient_out(s, 0, c.first + r, 0, C, sum, scratch);
+    }
 }
 
 static void db_strip(const struct step *s, struct chunk c, int task)
@@ -156,6 +190,7 @@ static int tasks(const struct step *s, int phase)
     switch (phase % per_chunk(s)) {
     case 0: return grid_tasks(NAME(gemm_grid)(&g));
     case 1: return (int)ceil_div(c.rows, task_rows(vocabulary(s)));
+    case 3: return s->d[0].p ? (int)ceil_div(c.rows, task_rows(s->in[0].cols)) : 0;
     default:
         t = tiles_of(s, c);
         return t.n_dw + t.n_dx + t.n_db;
@@ -170,17 +205,21 @@ static void run(const struct step *s, int phase, int task, void *scratch)
         logits_block(s, c, task, scratch);
     } else if (phase % per_chunk(s) == 1) {
         for (int64_t r = task * per; r < c.rows && r < (task + 1) * per; r++) loss_row(s, c, r);
+    } else if (phase % per_chunk(s) == 3) {
+        add_dx_parts(s, c, task, scratch);
     } else {
         struct tiles t = tiles_of(s, c);
-        if (task < t.n_dw) dw_tile(s, c, &t, task, scratch);
-        else if (task < t.n_dw + t.n_dx) dx_tile(s, c, &t, task - t.n_dw, scratch);
-        else db_strip(s, c, task - t.n_dw - t.n_dx);
+        if (task < t.n_dx && dx_parts(s) > 1) dx_of_part(s, &t, task, scratch);          /* the largest tasks come first */
+        else if (task < t.n_dx) dx_tile(s, c, &t, task, scratch);
+        else if (task < t.n_dx + t.n_dw) dw_tile(s, c, &t, task - t.n_dx, scratch);
+        else db_strip(s, c, task - t.n_dx - t.n_dw);
     }
 }
 
 static size_t work(const struct step *s)
 {
-    return (size_t)(at_most(chunk_rows(s), s->node->rows->capacity) * vocabulary(s)) * sizeof(float);
+    int64_t parts = dx_parts(s) > 1 ? dx_parts(s) : 0;
+    return (size_t)(chunk_most(s) * (vocabulary(s) + parts * s->in[0].cols)) * sizeof(float);
 }
 
 static size_t scratch(const struct step *s)
