@@ -249,31 +249,52 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
 /* ---- forward: a query or two, as in decoding ----
  * Never outside of INFER: it sums in another order, and training has the same bits whether or not it recomputes. */
 
+/* Scores of m keys, rows row .. row + m of k; -inf up to KEYS. */
+static inline __attribute__((always_inline)) void score(const struct operand *k, int64_t row, int64_t m, const float *x, const struct head *a, float *to, const enum dtype type)
+{
+    for (int64_t r = 0; r < m; r++) {
+        const void *key = cell(k, row + r, 0);
+        vf dot = v_set(0);
+        for (int64_t c = 0; c < a->D; c += VW) dot = v_fma(v_load_n(x + c, a->D - c), vector_at(key, c, a->D - c, type), dot);
+        to[r] = v_sum(dot) * a->scale;
+    }
+    for (int64_t r = m; r < KEYS; r++) to[r] = -INFINITY;
+}
+
+/* y = shrink y + sum over m rows of v, weighted by p; rows of even and of odd number apart, so that no addition waits for another. */
+static inline __attribute__((always_inline)) void weigh(const struct operand *v, int64_t row, int64_t m, const float *p, const struct head *a, float shrink, float *y, const enum dtype type)
+{
+    for (int64_t c = 0; c < a->D; c += TILE_COLS) {
+        vf sum[2][TILE_VECTORS];
+        for (int i = 0; i < TILE_VECTORS; i++) sum[0][i] = v_load(y + c + i * VW) * shrink, sum[1][i] = v_set(0);
+        for (int64_t r = 0; r < m; r++)
+            for (int i = 0; i < TILE_VECTORS && c + i * VW < a->D; i++) sum[r & 1][i] = v_fma(v_set(p[r]), vector_at(cell(v, row + r, 0), c + i * VW, a->D - c - i * VW, type), sum[r & 1][i]);
+        for (int i = 0; i < TILE_VECTORS; i++) v_store(y + c + i * VW, sum[0][i] + sum[1][i]);
+    }
+}
+
 static void forward_query(const struct step *s, const struct head *a, int64_t q, float *scratch)
 {
-    float *x = scratch, *y = x + a->Dp, *buffer = y + a->Dp, score[KEYS], top = -INFINITY, sum = 0;
+    float *x = scratch, *y = x + a->Dp, p[KEYS], top = -INFINITY, sum = 0;
     struct range keys = visible(a, q, 1);
     load_rows(&s->in[0], a->seq.row + q, 1, a->q * a->D, a->D, a->Dp, x);
     memset(y, 0, (size_t)a->Dp * sizeof *y);
     for (int64_t k = keys.from; k < keys.to; k += KEYS) {
-        int64_t m = at_most(KEYS, keys.to - k);
+        int64_t m = at_most(KEYS, keys.to - k), row = a->first_key + k;
         float old = top;
-        for (int64_t r = 0; r < m; r++) {
-            const float *key = row_in(&a->k, a->first_key + k + r, 0, a->D, buffer);
-            vf dot = v_set(0);
-            for (int64_t c = 0; c < a->D; c += VW) dot = v_fma(v_load_n(x + c, a->D - c), v_load_n(key + c, a->D - c), dot);
-            score[r] = v_sum(dot) * a->scale;
-            top = score[r] > top ? score[r] : top;
+        if (a->k.type == F32) score(&a->k, row, m, x, a, p, F32);
+        else score(&a->k, row, m, x, a, p, BF16);
+        for (int64_t r = 0; r < m; r++) top = p[r] > top ? p[r] : top;
+        vf more = v_set(0);
+        for (int r = 0; r < KEYS; r += VW) {
+            vf e = v_exp(v_load(p + r) - top);
+            v_store(p + r, e);
+            more += e;
         }
         float shrink = v_exp(v_set(old - top))[0];
-        sum *= shrink;
-        for (int64_t c = 0; c < a->Dp; c += VW) v_store(y + c, v_load(y + c) * shrink);
-        for (int64_t r = 0; r < m; r++) {
-            float p = v_exp(v_set(score[r] - top))[0];
-            const float *value = row_in(&a->v, a->first_key + k + r, 0, a->D, buffer);
-            sum += p;
-            for (int64_t c = 0; c < a->D; c += VW) v_store(y + c, v_fma(v_set(p), v_load_n(value + c, a->D - c), v_load(y + c)));
-        }
+        sum = sum * shrink + v_sum(more);
+        if (a->v.type == F32) weigh(&a->v, row, m, p, a, shrink, y, F32);
+        else weigh(&a->v, row, m, p, a, shrink, y, BF16);
     }
     for (int64_t c = 0; c < a->D; c++) y[c] = sum > 0 ? y[c] / sum : 0;
     row_out(&s->y, a->seq.row + q, a->q * a->D, a->D, y);

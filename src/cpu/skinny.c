@@ -3,11 +3,11 @@
 
 #include "cpu/row.h"
 
-enum { SIDE = 4, TOGETHER = 4, AHEAD = 2048 };               /* rows of W side by side; rows of x that share them; bytes asked for ahead */
+enum { SIDE = 4, TOGETHER = 4 };                             /* rows of W side by side; rows of x that share them */
 
 static inline __attribute__((always_inline)) void ask(const void *p, int64_t at, const enum dtype type)
 {
-    __builtin_prefetch((const char *)p + at * (type == F32 ? 4 : 2) + AHEAD, 0, 2);
+    __builtin_prefetch((const char *)p + at * (type == F32 ? 4 : 2), 0, 2);
 }
 
 /* Outputs j .. j + SIDE (fewer: n) of so many rows. */
@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) void dots(const struct matrix *w, c
         vf weights[SIDE];
         for (int d = 0; d < SIDE; d++) {
             weights[d] = vector_at(w->p, (j + (d < n ? d : 0)) * w->col + c, k - c, type);
-            ask(w->p, (j + d) * w->col + c, type);
+            ask(w->p, (j + SIDE + d) * w->col + c, type);   /* where the next few rows are read */
         }
         for (int r = 0; r < rows; r++) {
             vf left = v_load_n(x + r * x_ld + c, k - c);
@@ -48,7 +48,7 @@ static inline __attribute__((always_inline)) void part(const struct matrix *w, c
         vf weights[SIDE];
         for (int d = 0; d < side; d++) {
             weights[d] = vector_at(w->p, (i + d) * w->row + c, n - c, type);
-            ask(w->p, (i + d) * w->row + c, type);
+            ask(w->p, (i + side + d) * w->row + c, type);
         }
         for (int64_t r = 0; r < rows; r++) {
             vf sum = v_load_n(y + r * n + c, n - c);

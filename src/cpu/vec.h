@@ -40,12 +40,16 @@ static inline vf v_load(const float *p) { vf a; memcpy(&a, p, sizeof a); return 
 static inline void v_store(float *p, vf a) { memcpy(p, &a, sizeof a); }
 static inline vf v_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 
-static inline vf v_widen(vh h) { return (vf)(__builtin_convertvector(h, vu) << 16); }
+#ifndef V_LONG
+#define V_LONG(h) __builtin_convertvector(h, vu)             /* 16 bits a lane to 32, and back */
+#define V_SHORT(a) __builtin_convertvector(a, vh)
+#endif
+static inline vf v_widen(vh h) { return (vf)(V_LONG(h) << 16); }
 static inline vh v_narrow(vf a)                             /* base/dtype.h's f32_to_bf16, lane by lane */
 {
     vu bits = (vu)a, rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
     vu is_nan = (vu)((bits & 0x7fffffff) > 0x7f800000);
-    return __builtin_convertvector((is_nan & nan) | (~is_nan & rounded), vh);
+    return V_SHORT((is_nan & nan) | (~is_nan & rounded));
 }
 static inline vf v_load_bf16(const uint16_t *p) { vh h; memcpy(&h, p, sizeof h); return v_widen(h); }
 static inline vf v_load_bf16_n(const uint16_t *p, int64_t n)    /* the first n lanes; the others are 0 */

@@ -13,6 +13,9 @@ static inline vf v_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
 static inline vf v_times_power(vf a, vf n) { return (vf)_mm512_scalef_ps((__m512)a, (__m512)n); }      /* a 2^n */
 #define V_TIMES_POWER
 
+#define V_LONG(h) ((vu)_mm512_cvtepu16_epi32((__m256i)(h)))            /* what compilers make of __builtin_convertvector is in halves */
+#define V_SHORT(a) ((vh)_mm512_cvtepi32_epi16((__m512i)(a)))
+
 static inline float v_sum(vf a)
 {
     __m256 half = _mm256_add_ps(_mm512_castps512_ps256((__m512)a), _mm512_extractf32x8_ps((__m512)a, 1));
