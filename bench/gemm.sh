@@ -5,8 +5,7 @@
 # ROUNDS=3 THREADS=all cores MODEL=all PRODUCT=all DTYPES="float32 bfloat16"
 cd "$(dirname "$0")/.." || exit 1
 nib=$1 rounds=${ROUNDS:-3} threads=${THREADS:-$(nproc)} csv=bench/results/gemm.csv dir=$PWD/build/peers milliseconds=60
-cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 | tr -d ,)
-stamp=$(date -u +%Y-%m-%dT%H:%MZ),$(git rev-parse --short HEAD),${cpu:-unknown processor}
+. bench/stamp.sh
 export OMP_NUM_THREADS="$threads"
 mkdir -p "$dir" bench/results
 [ -f $csv ] || echo "date,commit,cpu,model,layer,product,dtype,threads,m,n,k,ours,onednn,ratio,openblas,peak" >$csv

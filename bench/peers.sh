@@ -18,8 +18,7 @@ rounds=${ROUNDS:-3} threads=${THREADS:-$(nproc)} nib=${NIB:-$PWD/nib}
 python=${NIB_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/nib-peers}/bin/python
 clone=$NIB_NANOGPT
 dir=$PWD/build/peers csv=bench/results/peers.csv
-cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 | tr -d ,)
-stamp=$(date -u +%Y-%m-%dT%H:%MZ),$(git rev-parse --short HEAD),${cpu:-unknown processor}
+. bench/stamp.sh
 export OMP_NUM_THREADS="$threads"
 mkdir -p "$dir" bench/results
 : >"$dir/rows"

@@ -4,8 +4,7 @@
 # machine; taskset chooses the cores.
 cd "$(dirname "$0")/.." || exit 1
 nib=$1 results=bench/results
-cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1 | tr -d ,)
-stamp=$(date -u +%Y-%m-%dT%H:%MZ),$(git rev-parse --short HEAD),${cpu:-unknown processor}
+. bench/stamp.sh
 mkdir -p $results
 
 # bench PART ARGUMENT ...: what nib prints becomes a row; its keys are the header of a new file.

@@ -7,6 +7,7 @@
 struct shape { const char *name; int64_t layers, heads, width, block, batch, vocab; double dropout; };
 #define SHAPE_NAMES "tiny|baby|124m"
 const struct shape *bench_shape(const char *name);           /* NULL: none has this name */
+const struct shape *bench_shape_at(int i);                   /* NULL: past the last */
 
 /* The parts: as verbs (cli.h). */
 int bench_train(int argc, char **argv);

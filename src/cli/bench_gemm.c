@@ -154,7 +154,6 @@ static int measure_model(struct bench_options o, const struct shape *s)
 
 int bench_gemm(int argc, char **argv)
 {
-    static const char *const names[] = { "tiny", "baby", "124m" };
     struct bench_options o;
     struct arena memory = { 0 };
     struct text notices = { 0 };
@@ -164,8 +163,9 @@ int bench_gemm(int argc, char **argv)
     TRY(cli_options(&options, &argc, argv, 0, USAGE, &done));
     if (done) return 0;
     TRY(cpu_init(NULL, (int)o.threads));
-    for (size_t i = 0; i < sizeof names / sizeof *names && !code; i++)
-        if (!strcmp(o.model, "all") || !strcmp(o.model, names[i])) code = measure_model(o, bench_shape(names[i]));
+    const struct shape *s;
+    for (int i = 0; !code && (s = bench_shape_at(i)); i++)
+        if (!strcmp(o.model, "all") || !strcmp(o.model, s->name)) code = measure_model(o, s);
     text_free(&notices);
     arena_free(&memory);
     return code;

@@ -112,7 +112,7 @@ static int run_steps(struct job *j)
 /* ---- what came out ---- */
 
 /* Of one token, forward and backward: a product of 2 * TILE * TILE * width of a head for each tile of attention at or below
- * the diagonal, two forward and five backward; and 6 N. */
+ * the diagonal (counted whole, though products there leave out some of what is hidden), two forward and five backward; and 6 N. */
 static double flops_done(const struct job *j)
 {
     enum { TILE = 64, PRODUCTS = 2 + 5 };                    /* src/cpu/attention.c's */

@@ -23,10 +23,13 @@ static const struct shape shapes[] = {
     { "124m", 12, 12, 768, 256, 4, 50304, 0 },               /* GPT-2, its vocabulary padded */
 };
 
+const struct shape *bench_shape_at(int i) { return i < (int)(sizeof shapes / sizeof *shapes) ? &shapes[i] : NULL; }
+
 const struct shape *bench_shape(const char *name)
 {
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        if (!strcmp(name, shapes[i].name)) return &shapes[i];
+    const struct shape *s;
+    for (int i = 0; (s = bench_shape_at(i)); i++)
+        if (!strcmp(name, s->name)) return s;
     return NULL;
 }
 

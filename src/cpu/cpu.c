@@ -312,7 +312,7 @@ void cpu_product(const struct product *p, void *work)
     char *scratch = (char *)work + whole_pages(k->work(p));
 #pragma omp parallel num_threads(cpu.threads)
     for (int phase = 0; phase < 2; phase++) {
-        int tasks = k->tasks(p, phase);
+        int tasks = k->tasks(p, phase, work);
 #pragma omp for schedule(static)
         for (int i = 0; i < tasks; i++) k->run(p, phase, i, work, scratch + (size_t)omp_get_thread_num() * whole_pages(k->scratch()));
     }

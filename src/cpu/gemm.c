@@ -278,21 +278,23 @@ size_t NAME(panel_floats)(const struct gemm *g)
     return lies_right(g) || all > PANELS_MOST ? 0 : (size_t)all;
 }
 
-void NAME(pack_panels)(const struct gemm *g, int64_t j, int64_t n, float *panels)
+enum { PACK_COLS = 2 * TILE_COLS };                         /* columns that a task packs */
+
+int NAME(pack_tasks)(const struct gemm *g) { return g->panels ? (int)ceil_div(g->n, PACK_COLS) : 0; }
+
+void NAME(pack_panels)(const struct gemm *g, int task)
 {
     int dot = in_pairs(g);
-    pack_right(&g->b, 0, g->k, j, at_most(n, g->n - j), dot, panels + j * ceil_div(g->k, dot ? 2 : 1));
+    int64_t j = (int64_t)task * PACK_COLS;
+    pack_right(&g->b, 0, g->k, j, at_most(PACK_COLS, g->n - j), dot, g->panels + j * ceil_div(g->k, dot ? 2 : 1));
 }
 
 size_t NAME(gemm_scratch)(void) { return K_BLOCK * (N_BLOCK + TILE_COLS + LEFT * (GRID_ROWS / TILE_ROWS + 2)) * sizeof(float); }
 
 void NAME(small_product)(int64_t m, int64_t n, int64_t k, struct small s, int add)
 {
-    for (int64_t i = 0; i < m; i += TILE_ROWS) {
-        struct panel a = { (const char *)(s.a + i * s.row), 4 * s.row, 4 * s.col };
-        tile_function *f = tile_of_rows[at_most(TILE_ROWS, m - i)];
-        for (int64_t j = 0; j < n; j += TILE_COLS) f(k, a, (struct strip){ s.b + j, s.b_ld, TILE_COLS }, NULL, s.c + i * s.c_ld + j, s.c_ld, add);
-    }
+    struct panel a = { (const char *)s.a, 4 * s.row, 4 * s.col };
+    for (int64_t j = 0; j < n; j += TILE_COLS) tile_of_rows[m](k, a, (struct strip){ s.b + j, s.b_ld, TILE_COLS }, NULL, s.c + j, s.c_ld, add);
 }
 
 /* ---- tasks ---- */

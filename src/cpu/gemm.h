@@ -12,7 +12,7 @@ struct matrix { const void *p; int64_t row, col; enum dtype type; };
 static inline struct matrix transposed(struct matrix m) { return (struct matrix){ m.p, m.col, m.row, m.type }; }
 
 /* panels: B packed by pack_panels, for all tasks; NULL: each task packs what it needs, if it needs to. */
-struct gemm { int64_t m, n, k; struct matrix a, b; const float *panels; };
+struct gemm { int64_t m, n, k; struct matrix a, b; float *panels; };
 
 enum { GRID_ROWS = 36 * TILE_ROWS, GRID_COLS = 512 };        /* of a task, at most */
 
@@ -20,12 +20,13 @@ enum { GRID_ROWS = 36 * TILE_ROWS, GRID_COLS = 512 };        /* of a task, at mo
 void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n, float *c, int64_t ld, int add, void *scratch);
 size_t NAME(gemm_scratch)(void);
 
-/* Columns j .. j + n of B into its panels (j a multiple of TILE_COLS); the size of all of them, 0 if tiles
- * read B where it lies, or if they were too large. */
-void NAME(pack_panels)(const struct gemm *g, int64_t j, int64_t n, float *panels);
+/* B into its panels, in tasks, none if there are no panels; the size of all panels, 0 if tiles read B where it lies, or if they
+ * were too large. */
+int NAME(pack_tasks)(const struct gemm *g);
+void NAME(pack_panels)(const struct gemm *g, int task);
 size_t NAME(panel_floats)(const struct gemm *g);
 
-/* A small product on f32 that lies at hand, nothing packed: c (m, n) = or += A B.  Element (i, k) of A at a + i * row + k * col.
+/* A small product on f32 that lies at hand, nothing packed, of at most TILE_ROWS rows: c (m, n) = or += A B.  Element (i, k) of A at a + i * row + k * col.
  * Rows of B and c are padded: b_ld and c_ld are at least n rounded up to TILE_COLS, and what lies in the padding of B is finite. */
 struct small { const float *a; int64_t row, col; const float *b; int64_t b_ld; float *c; int64_t c_ld; };
 void NAME(small_product)(int64_t m, int64_t n, int64_t k, struct small s, int add);

@@ -157,10 +157,7 @@ static void add_dx_parts(const struct step *s, struct chunk c, int task, float *
     int64_t C = s->in[0].cols, per = task_rows(C);
     for (int64_t r = task * per; r < c.rows && r < (task + 1) * per; r++) {
         float *sum = dx_part(s, 0) + r * C;
-        for (int p = 1; p < dx_parts(s); p++) {
-            const float *more = dx_part(s, p) + r * C;
-            for (int64_t i = 0; i < C; i += VW) v_store_n(sum + i, v_load_n(sum + i, C - i) + v_load_n(more + i, C - i), C - i);
-        }
+        for (int p = 1; p < dx_parts(s); p++) row_add(sum, dx_part(s, p) + r * C, C);
         gradient_out(s, 0, c.first + r, 0, C, sum, scratch);
     }
 }

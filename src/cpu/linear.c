@@ -40,8 +40,6 @@ static struct gemm product_dw(const struct step *s, int64_t n)
     return (struct gemm){ outputs(s), inputs(s), n, turned(&s->dy), plain(&s->in[0]), NULL };
 }
 
-enum { PACK_COLS = 2 * TILE_COLS };                         /* columns that a task packs */
-
 /* Panels of a product at so many floats into the work. */
 static size_t panels(const struct step *s, struct gemm *g, size_t at)
 {
@@ -49,9 +47,6 @@ static size_t panels(const struct step *s, struct gemm *g, size_t at)
     if (n && s->work.p) g->panels = (float *)s->work.p + at;
     return n;
 }
-
-static int pack_tasks(const struct gemm *g) { return g->panels ? (int)ceil_div(g->n, PACK_COLS) : 0; }
-static void pack(const struct gemm *g, int task) { NAME(pack_panels)(g, (int64_t)task * PACK_COLS, PACK_COLS, (float *)(uintptr_t)g->panels); }
 
 /* ---- forward ---- */
 
@@ -138,7 +133,7 @@ static void forward_parts(const struct step *s, int phase, int task, float *scra
     for (int64_t r = 0; r < rows; r++) {
         float *sum = parts + r * n + j;
         for (int p = 1; p < SKINNY_PARTS; p++)
-            for (int64_t c = 0; c < cols; c++) sum[c] += parts[(p * rows + r) * n + j + c];
+            row_add(sum, parts + (p * rows + r) * n + j, cols);
         finish_row(s, r, j, cols, sum);
     }
 }
@@ -150,7 +145,7 @@ static void forward(const struct step *s, int phase, int task, void *scratch)
         if (in_out(s)) forward_parts(s, phase, task, scratch);
         else forward_dots(s, task, scratch);
     } else if (panels(s, &g, 0) && phase == 0) {
-        pack(&g, task);
+        NAME(pack_panels)(&g, task);
     } else {
         forward_area(s, &g, task, scratch);
     }
@@ -166,7 +161,7 @@ static int forward_tasks(const struct step *s, int phase)
 {
     struct gemm g = product_y(s, step_rows(s, s->node));
     if (is_skinny(s)) return in_out(s) && phase == 0 ? SKINNY_PARTS : (int)ceil_div(outputs(s), SKINNY_STRIP);
-    return panels(s, &g, 0) && phase == 0 ? pack_tasks(&g) : grid_tasks(NAME(gemm_grid)(&g));
+    return panels(s, &g, 0) && phase == 0 ? NAME(pack_tasks)(&g) : grid_tasks(NAME(gemm_grid)(&g));
 }
 
 static size_t forward_work(const struct step *s)
@@ -203,7 +198,7 @@ static struct jobs backward_jobs(const struct step *s)
     if (s->d[1].p) j.n_dw = grid_tasks(j.dw_grid);
     if (s->d[0].p) j.n_dx = grid_tasks(j.dx_grid);
     if (s->d[2].p) j.n_db = (int)ceil_div(outputs(s), BIAS_STRIP);
-    j.packs = pack_tasks(&j.dw) + pack_tasks(&j.dx);
+    j.packs = NAME(pack_tasks)(&j.dw) + NAME(pack_tasks)(&j.dx);
     return j;
 }
 
@@ -242,10 +237,10 @@ static void tile_task(const struct step *s, const struct jobs *j, int task, floa
 static void backward(const struct step *s, int phase, int task, void *scratch)
 {
     struct jobs j = backward_jobs(s);
-    int first = pack_tasks(&j.dx);
+    int first = NAME(pack_tasks)(&j.dx);
     if (phase || !j.packs) tile_task(s, &j, task, scratch);
-    else if (task < first) pack(&j.dx, task);
-    else pack(&j.dw, task - first);
+    else if (task < first) NAME(pack_panels)(&j.dx, task);
+    else NAME(pack_panels)(&j.dw, task - first);
 }
 
 static int backward_phases(const struct step *s) { return backward_jobs(s).packs ? 2 : 1; }

@@ -2,39 +2,38 @@
 #include "cpu/product.h"
 
 #include "cpu/gemm.h"
-#include "cpu/row.h"
-
-enum { PACK_COLS = 2 * TILE_COLS };                         /* columns that a task packs */
 
 static struct matrix lies(const struct side *s, int64_t rows, int64_t cols)
 {
     return s->turned ? (struct matrix){ s->p, 1, rows, s->type } : (struct matrix){ s->p, cols, 1, s->type };
 }
 
-static struct gemm gemm_of(const struct product *p, const float *panels)
-{
-    return (struct gemm){ p->m, p->n, p->k, lies(&p->a, p->m, p->k), lies(&p->b, p->k, p->n), panels };
-}
+static struct gemm gemm_of(const struct product *p) { return (struct gemm){ p->m, p->n, p->k, lies(&p->a, p->m, p->k), lies(&p->b, p->k, p->n), NULL }; }
 
 static size_t work(const struct product *p)
 {
-    struct gemm g = gemm_of(p, NULL);
+    struct gemm g = gemm_of(p);
     return p->shared ? NAME(panel_floats)(&g) * sizeof(float) : 0;
 }
 
-static int tasks(const struct product *p, int phase)
+static struct gemm with_panels(const struct product *p, void *panels)
 {
-    static const float packed;
-    struct gemm g = gemm_of(p, work(p) ? &packed : NULL);
-    if (phase == 0) return work(p) ? (int)ceil_div(p->n, PACK_COLS) : 0;
-    return grid_tasks(NAME(gemm_grid)(&g));
+    struct gemm g = gemm_of(p);
+    if (work(p)) g.panels = panels;
+    return g;
+}
+
+static int tasks(const struct product *p, int phase, void *panels)
+{
+    struct gemm g = with_panels(p, panels);
+    return phase ? grid_tasks(NAME(gemm_grid)(&g)) : NAME(pack_tasks)(&g);
 }
 
 static void run(const struct product *p, int phase, int task, void *panels, void *scratch)
 {
-    struct gemm g = gemm_of(p, work(p) ? panels : NULL);
+    struct gemm g = with_panels(p, panels);
     if (phase == 0) {
-        NAME(pack_panels)(&g, (int64_t)task * PACK_COLS, PACK_COLS, panels);
+        NAME(pack_panels)(&g, task);
         return;
     }
     struct area a = NAME(grid_area)(&g, NAME(gemm_grid)(&g), task);

@@ -12,7 +12,7 @@ struct product { int64_t m, n, k; struct side a, b; float *c; int shared; };
 struct product_kernel {
     size_t (*work)(const struct product *);
     size_t (*scratch)(void);
-    int    (*tasks)(const struct product *, int phase);
+    int    (*tasks)(const struct product *, int phase, void *work);
     void   (*run)(const struct product *, int phase, int task, void *work, void *scratch);
 };
 

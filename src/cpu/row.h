@@ -61,13 +61,15 @@ static inline void row_out(const struct operand *o, int64_t row, int64_t col, in
     else if (p != v) memcpy(p, v, (size_t)n * sizeof *v);
 }
 
+static inline void row_add(float *sum, const float *v, int64_t n)
+{
+    for (int64_t c = 0; c < n; c += VW) v_store_n(sum + c, v_load_n(sum + c, n - c) + v_load_n(v + c, n - c), n - c);
+}
+
 /* A gradient row: d += v, or d = v. */
 static inline void gradient_out(const struct step *s, int i, int64_t row, int64_t col, int64_t n, float *v, float *buffer)
 {
-    if (step_adds(s, i)) {
-        const float *old = row_in(&s->d[i], row, col, n, buffer);
-        for (int64_t c = 0; c < n; c += VW) v_store_n(v + c, v_load_n(old + c, n - c) + v_load_n(v + c, n - c), n - c);
-    }
+    if (step_adds(s, i)) row_add(v, row_in(&s->d[i], row, col, n, buffer), n);
     row_out(&s->d[i], row, col, n, v);
 }
 
