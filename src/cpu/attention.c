@@ -12,7 +12,7 @@
 #include "cpu/row.h"
 #include "cpu/vec_random.h"
 
-enum { KEYS = 64, QUERIES = 64, FEW = 4 };                  /* KEYS divides into dropout's groups of columns */
+enum { KEYS = 64, QUERIES = 64, FEW = 4, TOGETHER = 3 };    /* KEYS divides into dropout's groups of columns; heads of a query in a task */
 _Static_assert(QUERIES % (int)TILE_COLS == 0 && (int)KEYS == (int)DROP_GROUP, "tiles fit");
 
 /* ---- what the operands mean ---- */
@@ -249,11 +249,20 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
 /* ---- forward: a query or two, as in decoding ----
  * Never outside of INFER: it sums in another order, and training has the same bits whether or not it recomputes. */
 
-/* Scores of m keys, rows row .. row + m of k; -inf up to KEYS. */
-static inline __attribute__((always_inline)) void score(const struct operand *k, int64_t row, int64_t m, const float *x, const struct head *a, float *to, const enum dtype type)
+static inline __attribute__((always_inline)) void ask(const struct operand *o, int64_t row, int64_t n, const enum dtype type)
+{
+    const char *p = cell(o, row, 0);
+    for (int64_t c = 0; c < n; c += VW) __builtin_prefetch(p + c * (type == F32 ? 4 : 2), 0, 2);
+}
+
+/* Scores of m keys, rows row .. row + m of k; -inf up to KEYS.  What is read next is asked for: their values, and as many keys
+ * further on, all of them too far apart for a processor to see it coming. */
+static inline __attribute__((always_inline)) void score(const struct head *a, int64_t row, int64_t m, const float *x, float *to, const enum dtype type)
 {
     for (int64_t r = 0; r < m; r++) {
-        const void *key = cell(k, row + r, 0);
+        const void *key = cell(&a->k, row + r, 0);
+        ask(&a->v, row + r, a->D, type);
+        ask(&a->k, row + r + KEYS, a->D, type);
         vf dot = v_set(0);
         for (int64_t c = 0; c < a->D; c += VW) dot = v_fma(v_load_n(x + c, a->D - c), vector_at(key, c, a->D - c, type), dot);
         to[r] = v_sum(dot) * a->scale;
@@ -262,42 +271,58 @@ static inline __attribute__((always_inline)) void score(const struct operand *k,
 }
 
 /* y = shrink y + sum over m rows of v, weighted by p; rows of even and of odd number apart, so that no addition waits for another. */
-static inline __attribute__((always_inline)) void weigh(const struct operand *v, int64_t row, int64_t m, const float *p, const struct head *a, float shrink, float *y, const enum dtype type)
+static inline __attribute__((always_inline)) void weigh(const struct head *a, int64_t row, int64_t m, const float *p, float shrink, float *y, const enum dtype type)
 {
     for (int64_t c = 0; c < a->D; c += TILE_COLS) {
         vf sum[2][TILE_VECTORS];
         for (int i = 0; i < TILE_VECTORS; i++) sum[0][i] = v_load(y + c + i * VW) * shrink, sum[1][i] = v_set(0);
         for (int64_t r = 0; r < m; r++)
-            for (int i = 0; i < TILE_VECTORS && c + i * VW < a->D; i++) sum[r & 1][i] = v_fma(v_set(p[r]), vector_at(cell(v, row + r, 0), c + i * VW, a->D - c - i * VW, type), sum[r & 1][i]);
+            for (int i = 0; i < TILE_VECTORS && c + i * VW < a->D; i++) sum[r & 1][i] = v_fma(v_set(p[r]), vector_at(cell(&a->v, row + r, 0), c + i * VW, a->D - c - i * VW, type), sum[r & 1][i]);
         for (int i = 0; i < TILE_VECTORS; i++) v_store(y + c + i * VW, sum[0][i] + sum[1][i]);
     }
 }
 
-static void forward_query(const struct step *s, const struct head *a, int64_t q, float *scratch)
+struct query { struct head head; float *x, *y, top, sum; };          /* what a head knows of the keys so far */
+
+static void see(struct query *z, int64_t k, int64_t m)        /* keys k .. k + m */
 {
-    float *x = scratch, *y = x + a->Dp, p[KEYS], top = -INFINITY, sum = 0;
-    struct range keys = visible(a, q, 1);
-    load_rows(&s->in[0], a->seq.row + q, 1, a->q * a->D, a->D, a->Dp, x);
-    memset(y, 0, (size_t)a->Dp * sizeof *y);
-    for (int64_t k = keys.from; k < keys.to; k += KEYS) {
-        int64_t m = at_most(KEYS, keys.to - k), row = a->first_key + k;
-        float old = top;
-        if (a->k.type == F32) score(&a->k, row, m, x, a, p, F32);
-        else score(&a->k, row, m, x, a, p, BF16);
-        for (int64_t r = 0; r < m; r++) top = p[r] > top ? p[r] : top;
-        vf more = v_set(0);
-        for (int r = 0; r < KEYS; r += VW) {
-            vf e = v_exp(v_load(p + r) - top);
-            v_store(p + r, e);
-            more += e;
-        }
-        float shrink = v_exp(v_set(old - top))[0];
-        sum = sum * shrink + v_sum(more);
-        if (a->v.type == F32) weigh(&a->v, row, m, p, a, shrink, y, F32);
-        else weigh(&a->v, row, m, p, a, shrink, y, BF16);
+    const struct head *a = &z->head;
+    int64_t row = a->first_key + k;
+    float p[KEYS], old = z->top;
+    if (a->k.type == F32) score(a, row, m, z->x, p, F32);
+    else score(a, row, m, z->x, p, BF16);
+    for (int64_t r = 0; r < m; r++) z->top = p[r] > z->top ? p[r] : z->top;
+    vf more = v_set(0);
+    for (int r = 0; r < KEYS; r += VW) {
+        vf e = v_exp(v_load(p + r) - z->top);
+        v_store(p + r, e);
+        more += e;
     }
-    for (int64_t c = 0; c < a->D; c++) y[c] = sum > 0 ? y[c] / sum : 0;
-    row_out(&s->y, a->seq.row + q, a->q * a->D, a->D, y);
+    float shrink = v_exp(v_set(old - z->top))[0];
+    z->sum = z->sum * shrink + v_sum(more);
+    if (a->v.type == F32) weigh(a, row, m, p, shrink, z->y, F32);
+    else weigh(a, row, m, p, shrink, z->y, BF16);
+}
+
+/* Heads first .. first + n of one query.  All of them look at some keys before any goes on: a row of keys lies in one piece. */
+static void forward_query(const struct step *s, int seq, int first, int n, int64_t q, float *scratch)
+{
+    struct query of[TOGETHER] = { 0 };
+    struct head any = head_of(s, seq, first);
+    struct range keys = visible(&any, q, 1);
+    for (int h = 0; h < n; h++) {
+        struct head a = head_of(s, seq, first + h);
+        of[h] = (struct query){ a, scratch + 2 * h * a.Dp, scratch + (2 * h + 1) * a.Dp, -INFINITY, 0 };
+        load_rows(&s->in[0], a.seq.row + q, 1, a.q * a.D, a.D, a.Dp, of[h].x);
+        memset(of[h].y, 0, (size_t)a.Dp * sizeof *of[h].y);
+    }
+    for (int64_t k = keys.from; k < keys.to; k += KEYS)
+        for (int h = 0; h < n; h++) see(&of[h], k, at_most(KEYS, keys.to - k));
+    for (int h = 0; h < n; h++) {
+        const struct head *a = &of[h].head;
+        for (int64_t c = 0; c < a->D; c++) of[h].y[c] = of[h].sum > 0 ? of[h].y[c] / of[h].sum : 0;
+        row_out(&s->y, a->seq.row + q, a->q * a->D, a->D, of[h].y);
+    }
 }
 
 /* ---- rows that belong to no sequence ---- */
@@ -316,13 +341,13 @@ static void clear_gaps(const struct step *s, const struct operand *o, int64_t ro
 
 /* ---- forward: the kernel ---- */
 
-/* The sequence that task t falls to, when sequence i has count(i) tasks; *t becomes the number within it.  -1: past the last. */
-static int find_seq(const struct step *s, int *t, int heads, int by_blocks)
+/* The sequence that task t falls to, when a sequence has count_of() tasks; *t becomes the number within it.  -1: past the last. */
+static int find_seq(const struct step *s, int *t, int (*count_of)(const struct step *, const struct seq *))
 {
     const struct seq *q = s->in[1].p;
     int n = (int)step_seqs(s, s->node->in[1]);
     for (int i = 0; i < n; i++) {
-        int count = heads * (by_blocks ? (int)ceil_div(q[i].rows, QUERIES) : 1);
+        int count = count_of(s, &q[i]);
         if (*t < count) return i;
         *t -= count;
     }
@@ -343,12 +368,20 @@ static void store_rows(const struct step *s, int seq)       /* the new k and v o
 static int stores(const struct step *s) { return stateful(s) && s->in[2].p; }
 static int forward_phases(const struct step *s) { return stores(s) ? 2 : 1; }
 
+static int few(const struct step *s, const struct seq *q) { return q->rows <= FEW && graph_phase(s->node->g) == INFER && ATTR(s, struct heads).drop.p == 0; }
+
+static int blocks(const struct step *s, const struct seq *q)          /* a block of queries of a head, or the few queries of some heads */
+{
+    int heads = ATTR(s, struct heads).q;
+    return few(s, q) ? (int)ceil_div(heads, TOGETHER) : heads * (int)ceil_div(q->rows, QUERIES);
+}
+
 static int forward_tasks(const struct step *s, int phase)
 {
     const struct seq *q = s->in[1].p;
     int n = (int)step_seqs(s, s->node->in[1]), tasks = 1;    /* the gaps */
     if (stores(s) && phase == 0) return n;
-    for (int i = 0; i < n; i++) tasks += ATTR(s, struct heads).q * (int)ceil_div(q[i].rows, QUERIES);
+    for (int i = 0; i < n; i++) tasks += blocks(s, &q[i]);
     return tasks;
 }
 
@@ -359,15 +392,20 @@ static void forward(const struct step *s, int phase, int task, void *scratch)
         store_rows(s, task);
         return;
     }
-    int i = find_seq(s, &task, heads, 1);
+    int i = find_seq(s, &task, blocks);
     if (i < 0) {
         clear_gaps(s, &s->y, step_rows(s, s->node), 0);
         return;
     }
+    const struct seq *seq = (const struct seq *)s->in[1].p + i;
+    if (few(s, seq)) {
+        int first = task * TOGETHER;
+        for (int64_t r = 0; r < seq->rows; r++) forward_query(s, i, first, (int)at_most(TOGETHER, heads - first), r, scratch);
+        return;
+    }
     struct head a = head_of(s, i, task % heads);
-    int64_t q = task / heads * QUERIES, n = at_most(QUERIES, a.seq.rows - q);
-    if (n > FEW || graph_phase(s->node->g) != INFER || a.h.drop.p > 0) forward_block(s, &a, q, n, scratch);
-    else for (int64_t r = 0; r < n; r++) forward_query(s, &a, q + r, scratch);
+    int64_t q = task / heads * QUERIES;
+    forward_block(s, &a, q, at_most(QUERIES, a.seq.rows - q), scratch);
 }
 
 static size_t forward_scratch(const struct step *s) { return desk_floats(round_tile(ATTR(s, struct heads).dim)) * sizeof(float); }
@@ -490,6 +528,8 @@ static void backward_gaps(const struct step *s)
         if (i != 1 && s->d[i].p && !step_adds(s, i)) clear_gaps(s, &s->d[i], step_rows(s, s->node->in[i]), i != 0);
 }
 
+static int kv_heads(const struct step *s, const struct seq *q) { (void)q; return ATTR(s, struct heads).kv; }
+
 static int backward_tasks(const struct step *s, int phase)
 {
     (void)phase;
@@ -499,7 +539,7 @@ static int backward_tasks(const struct step *s, int phase)
 static void backward(const struct step *s, int phase, int task, void *scratch)
 {
     (void)phase;
-    int i = find_seq(s, &task, ATTR(s, struct heads).kv, 0);
+    int i = find_seq(s, &task, kv_heads);
     if (i < 0) backward_gaps(s);
     else backward_head(s, i, task, scratch);
 }
