@@ -3,7 +3,7 @@
 #define CPU_SKINNY_H
 #include "cpu/gemm.h"
 
-enum { SKINNY_ROWS = 8, SKINNY_PARTS = 16, SKINNY_STRIP = 64 };
+enum { SKINNY_ROWS = 8, SKINNY_PARTS = 8, SKINNY_STRIP = 64 };   /* parts: read and added once more; fewer would leave cores idle */
 
 /* W as (out, in): y[r][j] = x[r] . W[j] for j in from .. from + n; rows of x are x_ld elements apart, y has ld elements a row. */
 void NAME(skinny_dots)(const struct matrix *w, const float *x, int64_t x_ld, int64_t rows, int64_t k, int64_t from, int64_t n, float *y, int64_t ld);
