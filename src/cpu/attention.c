@@ -249,20 +249,14 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
 /* ---- forward: a query or two, as in decoding ----
  * Never outside of INFER: it sums in another order, and training has the same bits whether or not it recomputes. */
 
-static inline __attribute__((always_inline)) void ask(const struct operand *o, int64_t row, int64_t n, const enum dtype type)
-{
-    const char *p = cell(o, row, 0);
-    for (int64_t c = 0; c < n; c += VW) __builtin_prefetch(p + c * (type == F32 ? 4 : 2), 0, 2);
-}
-
 /* Scores of m keys, rows row .. row + m of k; -inf up to KEYS.  What is read next is asked for: their values, and as many keys
  * further on, all of them too far apart for a processor to see it coming. */
 static inline __attribute__((always_inline)) void score(const struct head *a, int64_t row, int64_t m, const float *x, float *to, const enum dtype type)
 {
     for (int64_t r = 0; r < m; r++) {
-        const void *key = cell(&a->k, row + r, 0);
-        ask(&a->v, row + r, a->D, type);
-        ask(&a->k, row + r + KEYS, a->D, type);
+        const void *key = cell(&a->k, row + r, 0), *value = cell(&a->v, row + r, 0), *later = cell(&a->k, row + r + KEYS, 0);
+        for (int64_t c = 0; c < a->D; c += VW) vector_soon(value, c, type);
+        for (int64_t c = 0; c < a->D; c += VW) vector_soon(later, c, type);
         vf dot = v_set(0);
         for (int64_t c = 0; c < a->D; c += VW) dot = v_fma(v_load_n(x + c, a->D - c), vector_at(key, c, a->D - c, type), dot);
         to[r] = v_sum(dot) * a->scale;
@@ -308,14 +302,13 @@ static void see(struct query *z, int64_t k, int64_t m)        /* keys k .. k + m
 static void forward_query(const struct step *s, int seq, int first, int n, int64_t q, float *scratch)
 {
     struct query of[TOGETHER] = { 0 };
-    struct head any = head_of(s, seq, first);
-    struct range keys = visible(&any, q, 1);
     for (int h = 0; h < n; h++) {
         struct head a = head_of(s, seq, first + h);
         of[h] = (struct query){ a, scratch + 2 * h * a.Dp, scratch + (2 * h + 1) * a.Dp, -INFINITY, 0 };
         load_rows(&s->in[0], a.seq.row + q, 1, a.q * a.D, a.D, a.Dp, of[h].x);
         memset(of[h].y, 0, (size_t)a.Dp * sizeof *of[h].y);
     }
+    struct range keys = visible(&of[0].head, q, 1);           /* of all heads alike */
     for (int64_t k = keys.from; k < keys.to; k += KEYS)
         for (int h = 0; h < n; h++) see(&of[h], k, at_most(KEYS, keys.to - k));
     for (int h = 0; h < n; h++) {

@@ -40,6 +40,12 @@ static inline __attribute__((always_inline)) vf vector_at(const void *p, int64_t
     return n >= VW ? v_load((const float *)p + at) : v_load_n((const float *)p + at, n);
 }
 
+/* Asks for what vector_at will read later. */
+static inline __attribute__((always_inline)) void vector_soon(const void *p, int64_t at, const enum dtype type)
+{
+    __builtin_prefetch((const char *)p + at * (type == F32 ? 4 : 2), 0, 2);
+}
+
 static inline void *cell(const struct operand *o, int64_t row, int64_t col)
 {
     return (char *)o->p + (row * o->ld + col) * (int64_t)dtype_size(o->type);

@@ -5,11 +5,6 @@
 
 enum { SIDE = 4, TOGETHER = 4 };                             /* rows of W side by side; rows of x that share them */
 
-static inline __attribute__((always_inline)) void ask(const void *p, int64_t at, const enum dtype type)
-{
-    __builtin_prefetch((const char *)p + at * (type == F32 ? 4 : 2), 0, 2);
-}
-
 /* Outputs j .. j + SIDE (fewer: n) of so many rows. */
 static inline __attribute__((always_inline)) void dots(const struct matrix *w, const float *x, int64_t x_ld, int64_t k, int64_t j, int64_t n, float *y, int64_t ld, const enum dtype type, const int rows)
 {
@@ -20,7 +15,7 @@ static inline __attribute__((always_inline)) void dots(const struct matrix *w, c
         vf weights[SIDE];
         for (int d = 0; d < SIDE; d++) {
             weights[d] = vector_at(w->p, (j + (d < n ? d : 0)) * w->col + c, k - c, type);
-            ask(w->p, (j + SIDE + d) * w->col + c, type);   /* where the next few rows are read */
+            vector_soon(w->p, (j + SIDE + d) * w->col + c, type);   /* where the next few rows are read */
         }
         for (int r = 0; r < rows; r++) {
             vf left = v_load_n(x + r * x_ld + c, k - c);
@@ -48,7 +43,7 @@ static inline __attribute__((always_inline)) void part(const struct matrix *w, c
         vf weights[SIDE];
         for (int d = 0; d < side; d++) {
             weights[d] = vector_at(w->p, (i + d) * w->row + c, n - c, type);
-            ask(w->p, (i + side + d) * w->row + c, type);
+            vector_soon(w->p, (i + side + d) * w->row + c, type);
         }
         for (int64_t r = 0; r < rows; r++) {
             vf sum = v_load_n(y + r * n + c, n - c);
