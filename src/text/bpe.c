@@ -14,7 +14,7 @@
 
 /* ---- the table of merges ----
  *
- * Compressed sparse rows, one row per left token: 8 bytes a merge, and like the sorted vocabulary it cannot be made slow. */
+ * Compressed sparse rows, one row per left token: 8 bytes a merge, and like the vocabulary it cannot be made slow. */
 
 int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size_t left, size_t right)
 {

@@ -1,7 +1,7 @@
-/* vocab.c -- a table by id, and a list sorted by bytes.
+/* vocab.c -- a table by id, and one by bytes.
  *
- * Sorted rather than hashed: it needs no secret to stay fast whatever tokens a file brings, and it is the smaller program.
- * It is files that look up by bytes; encoding hardly does. */
+ * Bytes have a place by their hash, for one token each; whoever finds it taken stands in a sorted list.  So a file's tokens, whatever they
+ * are, can make a look-up no slower than that list's, and no secret is needed. */
 #include "text/vocab.h"
 
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/rng.h"
 
 int token_compare(const void *a, const void *b)
 {
@@ -23,9 +24,18 @@ const struct token *tokens_find(struct tokens sorted, const char *bytes, size_t 
     return n <= UINT32_MAX ? bsearch(&key, sorted.at, sorted.n, sizeof *sorted.at, token_compare) : NULL;
 }
 
+static uint32_t *place_of(const struct vocab *v, const char *bytes, size_t n)
+{
+    uint64_t h = rng_hash_bytes(bytes, n);
+    return &v->place[(h ^ h >> 32) & (v->places - 1)];
+}
+
 int64_t vocab_find(const struct vocab *v, const char *bytes, size_t n)
 {
-    const struct token *t = tokens_find(v->model, bytes, n);
+    uint32_t first = *place_of(v, bytes, n);
+    if (!first) return -1;
+    const struct token *t = &v->model.at[first - 1];
+    if (t->size != n || memcmp(t->bytes, bytes, n)) t = tokens_find(v->crowded, bytes, n);
     return t ? (int64_t)t->id : -1;
 }
 
@@ -65,16 +75,30 @@ static int place_all(struct vocab *v, struct tokens list, const char *what)
     return 0;
 }
 
-static int sort_model(struct vocab *v, struct tokens model, const char *what)
+static int two_ids(const struct token *a, const struct token *b, const char *what)
 {
     char text[QUOTE_SIZE];
-    qsort(model.at, model.n, sizeof *model.at, token_compare);
-    for (size_t i = 1; i < model.n; i++) {
-        const struct token *t = &model.at[i];
-        FAIL_IF(!token_compare(t - 1, t), E_DATA, "%s: the token %s has two ids, %u and %u", what, quote(text, t->bytes, t->size),
-                t[-1].id, t->id);
-    }
+    FAIL_IF(!token_compare(a, b), E_DATA, "%s: the token %s has two ids, %u and %u", what, quote(text, a->bytes, a->size), a->id,
+            b->id);
+    return 0;
+}
+
+/* Four places a token, so that seven of eight have their own. */
+static int give_places(struct vocab *v, struct arena *memory, struct tokens model, const char *what)
+{
+    for (v->places = 1; v->places < 4 * model.n;) v->places *= 2;
     v->model = model;
+    v->place = take_array(memory, v->places, sizeof *v->place);
+    v->crowded.at = take_array(memory, model.n, sizeof *v->crowded.at);
+    FAIL_IF(!v->place || !v->crowded.at, E_MEMORY, "%s: no memory for %zu tokens", what, model.n);
+    for (size_t i = 0; i < model.n; i++) {
+        uint32_t *place = place_of(v, model.at[i].bytes, model.at[i].size);
+        if (*place) TRY(two_ids(&model.at[*place - 1], &model.at[i], what));
+        if (*place) v->crowded.at[v->crowded.n++] = model.at[i];
+        else *place = (uint32_t)i + 1;
+    }
+    qsort(v->crowded.at, v->crowded.n, sizeof *v->crowded.at, token_compare);
+    for (size_t i = 1; i < v->crowded.n; i++) TRY(two_ids(&v->crowded.at[i - 1], &v->crowded.at[i], what));
     return 0;
 }
 
@@ -85,7 +109,7 @@ int vocab_build(struct vocab *v, struct arena *memory, struct tokens model, stru
     FAIL_IF(!v->at, E_MEMORY, "%s: no memory for %u tokens", what, v->n);
     TRY(place_all(v, model, what));
     TRY(place_all(v, added, what));                          /* later, so that the flags of added tokens stand in the table */
-    return sort_model(v, model, what);
+    return give_places(v, memory, model, what);
 }
 
 /* ---- messages ---- */

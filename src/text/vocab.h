@@ -24,7 +24,10 @@ struct tokens { struct token *at; size_t n; };
 struct vocab {
     struct token *at;                    /* by id; n of them */
     uint32_t n;
-    struct tokens model;                 /* what the model makes, by bytes: the results of merges, or the characters */
+    struct tokens model;                 /* what the model makes: the results of merges, or the characters */
+    uint32_t *place;                     /* places of them: 1 + the index of the model's token that came first, 0 of none */
+    size_t places;
+    struct tokens crowded;               /* the tokens whose place was taken, sorted */
 };
 
 /* Zeroed room for n things of a size; NULL if there is no memory or no such number of bytes. */
@@ -37,7 +40,7 @@ static inline void *take_array(struct arena *memory, size_t n, size_t size)
 int token_compare(const void *a, const void *b);             /* by bytes, for qsort and bsearch */
 const struct token *tokens_find(struct tokens sorted, const char *bytes, size_t n);      /* NULL if there is none */
 
-/* Takes the model's tokens, which it sorts and keeps, and the added ones, some of which may be the model's too.  E_DATA if an
+/* Takes the model's tokens, which it keeps, and the added ones, some of which may be the model's too.  E_DATA if an
  * id stands for two tokens, bytes have two ids within the model, a token has no bytes, or more ids are holes than not. */
 int vocab_build(struct vocab *v, struct arena *memory, struct tokens model, struct tokens added, const char *what);
 int64_t vocab_find(const struct vocab *v, const char *bytes, size_t n);          /* the model's id, -1 if there is none */
