@@ -10,6 +10,7 @@
  * queries of dK and dV need no partial results.  One more task writes zeros where no sequence writes. */
 #include "cpu/gemm.h"
 #include "cpu/row.h"
+#include "cpu/skinny.h"
 #include "cpu/vec_random.h"
 
 enum { KEYS = 64, QUERIES = 64, FEW = 4, TOGETHER = 3 };    /* KEYS divides into dropout's groups of columns; heads of a query in a task */
@@ -249,43 +250,17 @@ static void forward_block(const struct step *s, const struct head *a, int64_t q,
 /* ---- forward: a query or two, as in decoding ----
  * Never outside of INFER: it sums in another order, and training has the same bits whether or not it recomputes. */
 
-/* Scores of m keys, rows row .. row + m of k; -inf up to KEYS.  What is read next is asked for: their values, and as many keys
- * further on, all of them too far apart for a processor to see it coming. */
-static inline __attribute__((always_inline)) void score(const struct head *a, int64_t row, int64_t m, const float *x, float *to, const enum dtype type)
-{
-    for (int64_t r = 0; r < m; r++) {
-        const void *key = cell(&a->k, row + r, 0), *value = cell(&a->v, row + r, 0), *later = cell(&a->k, row + r + KEYS, 0);
-        for (int64_t c = 0; c < a->D; c += VW) vector_soon(value, c, type);
-        for (int64_t c = 0; c < a->D; c += VW) vector_soon(later, c, type);
-        vf dot = v_set(0);
-        for (int64_t c = 0; c < a->D; c += VW) dot = v_fma(v_load_n(x + c, a->D - c), vector_at(key, c, a->D - c, type), dot);
-        to[r] = v_sum(dot) * a->scale;
-    }
-    for (int64_t r = m; r < KEYS; r++) to[r] = -INFINITY;
-}
-
-/* y = shrink y + sum over m rows of v, weighted by p; rows of even and of odd number apart, so that no addition waits for another. */
-static inline __attribute__((always_inline)) void weigh(const struct head *a, int64_t row, int64_t m, const float *p, float shrink, float *y, const enum dtype type)
-{
-    for (int64_t c = 0; c < a->D; c += TILE_COLS) {
-        vf sum[2][TILE_VECTORS];
-        for (int i = 0; i < TILE_VECTORS; i++) sum[0][i] = v_load(y + c + i * VW) * shrink, sum[1][i] = v_set(0);
-        for (int64_t r = 0; r < m; r++)
-            for (int i = 0; i < TILE_VECTORS && c + i * VW < a->D; i++) sum[r & 1][i] = v_fma(v_set(p[r]), vector_at(cell(&a->v, row + r, 0), c + i * VW, a->D - c - i * VW, type), sum[r & 1][i]);
-        for (int i = 0; i < TILE_VECTORS; i++) v_store(y + c + i * VW, sum[0][i] + sum[1][i]);
-    }
-}
-
 struct query { struct head head; float *x, *y, top, sum; };          /* what a head knows of the keys so far */
 
-static void see(struct query *z, int64_t k, int64_t m)        /* keys k .. k + m */
+static void see(struct query *z, int64_t k, int64_t m)        /* keys k .. k + m, asking for those that this head sees next */
 {
     const struct head *a = &z->head;
-    int64_t row = a->first_key + k;
     float p[KEYS], old = z->top;
-    if (a->k.type == F32) score(a, row, m, z->x, p, F32);
-    else score(a, row, m, z->x, p, BF16);
+    struct skinny keys = { cell(&a->k, a->first_key + k, 0), a->k.ld, a->k.type, KEYS, z->x, a->D, 1, p, KEYS };
+    struct skinny values = { cell(&a->v, a->first_key + k, 0), a->v.ld, a->v.type, KEYS, p, KEYS, 1, z->y, a->D };
+    NAME(skinny_dots)(&keys, a->D, m);
     for (int64_t r = 0; r < m; r++) z->top = p[r] > z->top ? p[r] : z->top;
+    for (int64_t r = m; r < KEYS; r++) p[r] = -INFINITY;
     vf more = v_set(0);
     for (int r = 0; r < KEYS; r += VW) {
         vf e = v_exp(v_load(p + r) - z->top);
@@ -294,8 +269,8 @@ static void see(struct query *z, int64_t k, int64_t m)        /* keys k .. k + m
     }
     float shrink = v_exp(v_set(old - z->top))[0];
     z->sum = z->sum * shrink + v_sum(more);
-    if (a->v.type == F32) weigh(a, row, m, p, shrink, z->y, F32);
-    else weigh(a, row, m, p, shrink, z->y, BF16);
+    for (int64_t c = 0; c < a->D; c++) z->y[c] *= shrink;
+    NAME(skinny_part)(&values, m, a->D);
 }
 
 /* Heads first .. first + n of one query.  All of them look at some keys before any goes on: a row of keys lies in one piece. */
@@ -306,7 +281,7 @@ static void forward_query(const struct step *s, int seq, int first, int n, int64
         struct head a = head_of(s, seq, first + h);
         of[h] = (struct query){ a, scratch + 2 * h * a.Dp, scratch + (2 * h + 1) * a.Dp, -INFINITY, 0 };
         load_rows(&s->in[0], a.seq.row + q, 1, a.q * a.D, a.D, a.Dp, of[h].x);
-        memset(of[h].y, 0, (size_t)a.Dp * sizeof *of[h].y);
+        for (int64_t c = 0; c < a.D; c++) of[h].x[c] *= a.scale, of[h].y[c] = 0;
     }
     struct range keys = visible(&of[0].head, q, 1);           /* of all heads alike */
     for (int64_t k = keys.from; k < keys.to; k += KEYS)
