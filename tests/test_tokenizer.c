@@ -56,6 +56,44 @@ static void byte_alphabet(void **state)
     text_free(&spelled);
 }
 
+/* ---- tokens by their bytes ---- */
+
+enum { NUMBERS = 5000 };
+
+/* The numbers from 0 on as a model's tokens, and one more that is spelled like number `again`. */
+static struct tokens numbers(struct arena *memory, size_t again)
+{
+    struct tokens list = { .at = take_array(memory, NUMBERS + 1, sizeof *list.at) };
+    for (; list.n <= NUMBERS; list.n++) {
+        const char *bytes = arena_format(memory, "%zu", list.n < NUMBERS ? list.n : again);
+        list.at[list.n] = (struct token){ .bytes = bytes, .size = (uint32_t)strlen(bytes), .id = (uint32_t)list.n };
+    }
+    return list;
+}
+
+static void tokens_by_bytes(void **state)
+{
+    (void)state;
+    const struct tokens none = { 0 };
+    struct arena memory = { 0 };
+    struct vocab v = { 0 }, w = { 0 };
+    assert_ok(vocab_build(&v, &memory, numbers(&memory, NUMBERS), none, "numbers"));
+    assert_in_range(v.crowded.n, NUMBERS / 20, NUMBERS / 4); /* both ways of finding are taken */
+    for (size_t i = 0; i <= 2 * NUMBERS; i++) {
+        const char *bytes = arena_format(&memory, "%zu", i);
+        assert_int_equal(vocab_find(&v, bytes, strlen(bytes)), i <= NUMBERS ? (int64_t)i : -1);
+    }
+    assert_int_equal(vocab_find(&v, "", 0), -1);
+    const size_t twice[] = { 0, v.crowded.at[0].id };        /* the first to come has its place */
+    for (int i = 0; i < 2; i++) {
+        char message[64];
+        snprintf(message, sizeof message, "the token \"%zu\" has two ids, %zu and %d", twice[i], twice[i], NUMBERS);
+        assert_fails(vocab_build(&w, &memory, numbers(&memory, twice[i]), none, "numbers"), E_DATA, message);
+        w = (struct vocab){ 0 };
+    }
+    arena_free(&memory);
+}
+
 /* ---- golden ids ---- */
 
 static uint64_t hash_ids(const struct ids *ids)
@@ -535,6 +573,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utf8_characters),
         cmocka_unit_test(byte_alphabet),
+        cmocka_unit_test(tokens_by_bytes),
         cmocka_unit_test(golden_of_own_vocabulary),
         cmocka_unit_test(golden_of_gpt2),
         cmocka_unit_test(golden_of_variants),
