@@ -1,4 +1,7 @@
-/* skinny.c -- a few rows times a matrix: some rows of W side by side, for all rows of x. */
+/* skinny.c -- a few rows times a matrix.
+ *
+ *     dots: y[r][j] = sum over c of x[r][c] W[j][c]       part: y[r] += sum over i of x[r][i] W[i]
+ * Some rows of W lie side by side in registers, for all rows of x; each sum is in the order of W, whatever rows share it. */
 #include "cpu/skinny.h"
 
 #include "cpu/row.h"
@@ -40,7 +43,7 @@ INLINE void dots(const struct skinny *s, const float *x, float *y, int64_t k, in
 #define DOTS(many, side)                                                                                                 \
     for (; rows >= many; rows -= many, x += many * s->x_ld, y += many * s->y_ld)                                         \
         for (int64_t j = 0; j < n; j += side)                                                                            \
-            if (s->type == F32) dots(s, x, y, k, j, n, F32, many, side);                                               \
+            if (s->type == F32) dots(s, x, y, k, j, n, F32, many, side);                                                 \
             else dots(s, x, y, k, j, n, BF16, many, side);
 
 void NAME(skinny_dots)(const struct skinny *s, int64_t k, int64_t n)
@@ -85,7 +88,7 @@ INLINE void add_rows(const struct skinny *s, int64_t i, int64_t n, const enum dt
 
 #define ADD_ROWS(deep)                                                                                                   \
     for (; i + deep <= k; i += deep)                                                                                     \
-        if (s->type == F32) add_rows(s, i, n, F32, deep);                                                              \
+        if (s->type == F32) add_rows(s, i, n, F32, deep);                                                                \
         else add_rows(s, i, n, BF16, deep);
 
 void NAME(skinny_part)(const struct skinny *s, int64_t k, int64_t n)
