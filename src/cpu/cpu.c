@@ -364,7 +364,7 @@ static void cpu_copy(void *to, const void *from, size_t bytes) { if (bytes) memm
 
 static void cpu_zero(void *p, size_t bytes)              /* by all threads: the first to touch a page waits for the system to find it */
 {
-#pragma omp parallel for num_threads(cpu.threads) schedule(static)
+#pragma omp parallel for num_threads(cpu_threads()) schedule(static)
     for (size_t i = 0; i < bytes; i += HUGE_PAGE) memset((char *)p + i, 0, bytes - i < HUGE_PAGE ? bytes - i : HUGE_PAGE);
 }
 

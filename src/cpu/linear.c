@@ -98,20 +98,20 @@ static void forward_area(const struct step *s, const struct gemm *g, int task, f
     for (int64_t r = 0; r < a.m && (y != &s->y || s->in[2].p || s->then); r++) finish_row(s, a.i + r, a.j, a.n, c + r * ld);
 }
 
-/* A few rows times W from some row of it on; y is (rows, y_ld).  x in f32: where it lies, or (rows, K) in the buffer. */
-static struct skinny few_rows(const struct step *s, int64_t row, float *y, int64_t y_ld, float *buffer)
+/* Columns col .. col + k of a few rows, times W from some row of it on; y is (rows, y_ld).  x in f32: where it lies, or (rows, k) in the buffer. */
+static struct skinny few_rows(const struct step *s, int64_t row, int64_t col, int64_t k, float *y, int64_t y_ld, float *buffer)
 {
-    int64_t k = inputs(s), ld = in_out(s) ? weights_of(s)->out : k, rows = step_rows(s, s->node);
+    int64_t ld = in_out(s) ? weights_of(s)->out : inputs(s), rows = step_rows(s, s->node);
     const void *w = (const char *)s->in[1].p + row * ld * (int64_t)dtype_size(s->in[1].type);
     int wide = s->in[0].type == F32;
-    for (int64_t r = 0; r < rows && !wide; r++) row_in(&s->in[0], r, 0, k, buffer + r * k);
-    return (struct skinny){ w, ld, s->in[1].type, SKINNY_AHEAD, wide ? s->in[0].p : buffer, wide ? s->in[0].ld : k, rows, y, y_ld };
+    for (int64_t r = 0; r < rows && !wide; r++) row_in(&s->in[0], r, col, k, buffer + r * k);
+    return (struct skinny){ w, ld, s->in[1].type, SKINNY_AHEAD, wide ? cell(&s->in[0], 0, col) : buffer, wide ? s->in[0].ld : k, rows, y, y_ld };
 }
 
 static void forward_dots(const struct step *s, int task, float *scratch)
 {
     int64_t j = task * SKINNY_STRIP, n = at_most(SKINNY_STRIP, outputs(s) - j);
-    struct skinny few = few_rows(s, j, scratch, SKINNY_STRIP, scratch + SKINNY_ROWS * SKINNY_STRIP);
+    struct skinny few = few_rows(s, j, 0, inputs(s), scratch, SKINNY_STRIP, scratch + SKINNY_ROWS * SKINNY_STRIP);
     NAME(skinny_dots)(&few, inputs(s), n);
     for (int64_t r = 0; r < few.rows; r++) finish_row(s, r, j, n, few.y + r * SKINNY_STRIP);
 }
@@ -122,11 +122,10 @@ static void forward_parts(const struct step *s, int phase, int task, float *scra
     int64_t k = inputs(s), n = outputs(s), rows = step_rows(s, s->node), per = ceil_div(k, SKINNY_PARTS);
     float *parts = s->work.p;
     if (phase == 0) {
-        int64_t from = at_most(task * per, k);
-        struct skinny few = few_rows(s, from, parts + task * rows * n, n, scratch);
+        int64_t from = at_most(task * per, k), some = at_most(per, k - from);
+        struct skinny few = few_rows(s, from, from, some, parts + task * rows * n, n, scratch);
         memset(few.y, 0, (size_t)(rows * n) * sizeof *few.y);
-        few.x += from;
-        NAME(skinny_part)(&few, at_most(per, k - from), n);
+        NAME(skinny_part)(&few, some, n);
         return;
     }
     int64_t j = task * SKINNY_STRIP, cols = at_most(SKINNY_STRIP, n - j);

@@ -8,9 +8,7 @@
 
 enum { MANY = TILE_ROWS * TILE_VECTORS < 16 ? 4 : 8, WIDE = 2 };     /* rows that registers hold beside sums; vectors of them */
 
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE const char *row_of(const struct skinny *s, int64_t row, const enum dtype type)
+static inline __attribute__((always_inline)) const char *row_of(const struct skinny *s, int64_t row, const enum dtype type)
 {
     return (const char *)s->w + row * s->w_ld * (int64_t)dtype_size(type);
 }
@@ -18,7 +16,7 @@ INLINE const char *row_of(const struct skinny *s, int64_t row, const enum dtype 
 /* ---- rows of W against rows of x ---- */
 
 /* Outputs j .. j + side, or up to n. */
-INLINE void dots(const struct skinny *s, const float *x, float *y, int64_t k, int64_t j, int64_t n, const enum dtype type, const int rows, const int side)
+static inline __attribute__((always_inline)) void dots(const struct skinny *s, const float *x, float *y, int64_t k, int64_t j, int64_t n, const enum dtype type, const int rows, const int side)
 {
     const char *w[4];
     vf sum[MANY][4];
@@ -59,7 +57,7 @@ void NAME(skinny_dots)(const struct skinny *s, int64_t k, int64_t n)
 /* ---- rows of W times numbers of x ---- */
 
 /* Columns c .. c + n, `wide` vectors, of the rows of W that go with x on, to y. */
-INLINE void add_strip(const struct skinny *s, const char *const *w, const float *x, int64_t c, int64_t n, const enum dtype type, const int deep, const int wide)
+static inline __attribute__((always_inline)) void add_strip(const struct skinny *s, const char *const *w, const float *x, int64_t c, int64_t n, const enum dtype type, const int deep, const int wide)
 {
     vf weights[MANY][WIDE];
     for (int d = 0; d < deep; d++)
@@ -77,7 +75,7 @@ INLINE void add_strip(const struct skinny *s, const char *const *w, const float 
     }
 }
 
-INLINE void add_rows(const struct skinny *s, int64_t i, int64_t n, const enum dtype type, const int deep)
+static inline __attribute__((always_inline)) void add_rows(const struct skinny *s, int64_t i, int64_t n, const enum dtype type, const int deep)
 {
     const char *w[MANY];
     int64_t c = 0;

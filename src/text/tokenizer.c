@@ -206,8 +206,7 @@ struct encoding {
 /* The place of a piece.  Pieces of the same place only evict each other. */
 static struct seen *seen_at(const struct encoding *e, const char *piece, size_t n)
 {
-    uint64_t h = rng_hash_bytes(piece, n);
-    return &e->seen[(h ^ h >> 32) & (e->places - 1)];
+    return &e->seen[rng_place(piece, n, e->places)];
 }
 
 /* Long pieces are rare and seldom repeat, so they are not worth the hash. */

@@ -26,8 +26,7 @@ const struct token *tokens_find(struct tokens sorted, const char *bytes, size_t 
 
 static uint32_t *place_of(const struct vocab *v, const char *bytes, size_t n)
 {
-    uint64_t h = rng_hash_bytes(bytes, n);
-    return &v->place[(h ^ h >> 32) & (v->places - 1)];
+    return &v->place[rng_place(bytes, n, v->places)];
 }
 
 int64_t vocab_find(const struct vocab *v, const char *bytes, size_t n)
