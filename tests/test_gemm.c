@@ -61,7 +61,7 @@ static void one_product(uint64_t *r, const char *isa, int64_t m, int64_t n, int6
 
 static void products(void **state)
 {
-    static const int64_t sizes[][3] = { { 1, 1, 1 }, { 14, 32, 16 }, { 13, 65, 40 }, { 100, 96, 7 }, { 37, 160, 33 }, { 3, 200, 200 }, { 200, 1, 200 }, { 113, 128, 129 } };
+    static const int64_t sizes[][3] = { { 1, 1, 1 }, { 14, 32, 16 }, { 13, 65, 40 }, { 100, 96, 7 }, { 37, 160, 33 }, { 3, 200, 200 }, { 200, 1, 200 }, { 113, 128, 129 }, { 130, 36, 200 }, { 90, 66, 60 } };
     const struct cpu_table *t;
     uint64_t r = 11;
     (void)state;

@@ -14,6 +14,7 @@
 enum { K_BLOCK = 256, N_BLOCK = GRID_COLS };                /* K_BLOCK in units */
 enum { SMALL = 1 << 17 };                                   /* elements of B that caches hold however they lie */
 enum { PANELS_MOST = 1 << 22 };                             /* floats in the panels of one product; where they were more, tasks pack for themselves */
+enum { FEW = 4 };                                           /* columns that are not worth a strip of their own */
 enum { SOON = 24 };                                         /* rows of B that are asked for ahead where it lies strewn */
 enum { LEFT = (TILE_ROWS + VW - 1) / VW * VW };             /* rows of a packed panel of A: whole vectors */
 
@@ -232,6 +233,36 @@ static void multiply_block(const struct gemm *g, const struct left *l, struct ri
     }
 }
 
+/* Columns behind the last whole strip, if they are so few that a strip of them would be mostly padding. */
+static int64_t few_behind(const struct gemm *g, int dot)
+{
+    int64_t n = g->n % TILE_COLS;
+    return n <= FEW && !dot && g->a.col == 1 ? n : 0;
+}
+
+/* Columns j .. j + n of B, few of them, against rows of A, which lie across the vectors here. */
+static void multiply_few(const struct gemm *g, const struct left *l, int64_t j, int64_t n, float *c, int64_t ld, int add)
+{
+    float column[FEW][K_BLOCK] = { 0 }, sums[VW];
+    for (int64_t p = 0; p < n; p++)
+        for (int64_t u = 0; u < l->n; u++) column[p][u] = get(&g->b, l->k + u, j + p);
+    for (int64_t r = 0; r < l->m; r += VW, c += VW * ld) {
+        int64_t rows = at_most(VW, l->m - r);
+        vf sum[FEW], block[VW];
+        for (int p = 0; p < FEW; p++) sum[p] = v_set(0);
+        for (int64_t u = 0; u < l->n; u += VW) {
+            for (int x = 0; x < VW; x++) block[x] = load_vector(&g->a, l->i + r + at_most(x, rows - 1), l->k + u, l->n - u);
+            v_transpose(block);
+            for (int x = 0; x < VW && u + x < l->n; x++)
+                for (int p = 0; p < FEW; p++) sum[p] = v_fma(block[x], v_set(column[p][u + x]), sum[p]);
+        }
+        for (int64_t p = 0; p < n; p++) {
+            v_store(sums, sum[p]);
+            for (int64_t i = 0; i < rows; i++) c[i * ld + p] = add ? c[i * ld + p] + sums[i] : sums[i];
+        }
+    }
+}
+
 static void pack_right(const struct matrix *b, int64_t k, int64_t kn, int64_t j, int64_t n, int dot, float *to)
 {
     if (dot) pack_bf16(b, k, kn, j, n, TILE_COLS, to);
@@ -268,7 +299,10 @@ void NAME(gemm)(const struct gemm *g, int64_t i, int64_t m, int64_t j, int64_t n
         for (int64_t k = 0; k < g->k; k += step) {
             int64_t kn = at_most(step, g->k - k), cols = at_most(N_BLOCK, n - jb);
             struct left l = { i, m, dot ? TILE_ROWS : ceil_div(m, ceil_div(m, TILE_ROWS)), k, kn };
+            int64_t few = j + jb + cols == g->n ? few_behind(g, dot) : 0;
+            cols -= few;
             multiply_block(g, &l, right_block(g, k, kn, j + jb, cols, dot, right), cols, c + jb, ld, add || k, dot, left);
+            if (few) multiply_few(g, &l, g->n - few, few, c + jb + cols, ld, add || k);
         }
 }
 
