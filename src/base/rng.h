@@ -23,13 +23,6 @@ static inline uint64_t rng_hash_bytes(const void *bytes, size_t n)
     for (size_t i = 0; i < n; i++) h = (h ^ b[i]) * 0x100000001b3u;
     return h;
 }
-/* Where in a table of places, a power of two, bytes belong. */
-static inline size_t rng_place(const void *bytes, size_t n, size_t places)
-{
-    uint64_t h = rng_hash_bytes(bytes, n);
-    return (h ^ h >> 32) & (places - 1);
-}
-
 uint64_t rng_hash(const char *text);                       /* the number of a name */
 uint64_t rng_key(uint64_t seed, uint64_t stream);          /* well mixed (splitmix64) */
 

@@ -22,12 +22,18 @@ static int reserve(struct text *t, size_t more)
     return 1;
 }
 
-void text_bytes(struct text *t, const void *bytes, size_t n)
+char *text_more(struct text *t, size_t n)
 {
-    if (!reserve(t, n)) return;
-    if (n) memcpy(t->at + t->size, bytes, n);
+    if (!reserve(t, n)) return NULL;
     t->size += n;
     t->at[t->size] = 0;
+    return t->at + t->size - n;
+}
+
+void text_bytes(struct text *t, const void *bytes, size_t n)
+{
+    char *to = text_more(t, n);
+    if (to && n) memcpy(to, bytes, n);
 }
 
 void text_add(struct text *t, const char *string)

@@ -13,6 +13,7 @@ const struct shape *bench_shape_at(int i);                   /* NULL: past the l
 int bench_train(int argc, char **argv);
 int bench_decode(int argc, char **argv);
 int bench_gemm(int argc, char **argv);
+int bench_tokenizer(int argc, char **argv);
 
 void bench_sort(double *seconds, int64_t n);                 /* ascending */
 double bench_resident(void);                                 /* MiB of memory that this process had at its most */

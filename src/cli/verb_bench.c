@@ -12,6 +12,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); const
     { "train", bench_train, "training steps: nib bench train --model=tiny" },
     { "decode", bench_decode, "reading a prompt and writing behind it: nib bench decode 124m" },
     { "gemm", bench_gemm, "the products of matrices in a training step: nib bench gemm --model=124m" },
+    { "tokenizer", bench_tokenizer, "text to ids and back: nib bench tokenizer gpt2 my.txt" },
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 
@@ -53,7 +54,7 @@ double bench_resident(void)
 static int help(void)
 {
     printf("nib bench PART [--key=value ...]\n\nMeasures speed, against the peak of this machine measured beside it.\n\n");
-    for (int i = 0; i < PARTS; i++) printf("  nib bench %-7s %s\n", parts[i].name, parts[i].help);
+    for (int i = 0; i < PARTS; i++) printf("  nib bench %-9s %s\n", parts[i].name, parts[i].help);
     printf("\nnib bench PART --help lists the options of a part.\n");
     return 0;
 }

@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "text/prepare.h"
 
-struct data_options { const char *out, *tokenizer, *field, *val, *file; int64_t count, seed; };
+struct data_options { const char *out, *tokenizer, *field, *val, *file; int64_t count, seed, threads; };
 
 #define FIELD(name) #name, .offset = offsetof(struct data_options, name)
 static const struct option table[] = {
@@ -15,6 +15,7 @@ static const struct option table[] = {
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "tokens", .help = "char: one token a character; gpt2; or a tokenizer file or folder; auto: that of a named set, char for one small text, gpt2 else" },
     { FIELD(field), .kind = OPTION_TEXT, .initial = "text", .group = "input", .help = "which field of JSON lines is the text" },
     { FIELD(val), .kind = OPTION_TEXT, .initial = "0.1", .group = "input", .help = "the share of the text that validates, its end; or a file that does" },
+    { FIELD(threads), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1024, .group = "machine", .help = "that encode; 0: one a core" },
     { FIELD(file), .kind = OPTION_TEXT, .initial = NULL, .group = "named sets", .help = "shakespeare, shakespeare_char: take the text from here instead of downloading it" },
     { FIELD(count), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 30, .group = "named sets", .help = "tales: how many stories; 0: the usual number" },
     { FIELD(seed), .kind = OPTION_INT, .initial = "1337", .least = 0, .most = 1LL << 53, .group = "named sets", .help = "tales: which stories" },
@@ -39,7 +40,7 @@ static int prepare_all(const struct data_options *o, int argc, char **argv, stru
     int named = argc == 1 && prepare_is_named(argv[0]);
     snprintf(stem, sizeof stem, "%.*s", (int)strcspn(base, "."), base);
     TRY(path_join(folder, "data", *stem ? stem : "text"));
-    struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .tokenizer = choose_tokenizer(o, argc, argv, named), .field = o->field, .val = o->val,
+    struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .tokenizer = choose_tokenizer(o, argc, argv, named), .field = o->field, .val = o->val, .threads = o->threads,
                                  .notices = notices, .progress = screen_transfer, .context = (void *)(uintptr_t)(named ? "preparing" : "reading") };
     struct prepared done;
     if (named) TRY(prepare_named(argv[0], o->file, p.out, o->count, (uint64_t)o->seed, &p, &done));

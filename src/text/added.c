@@ -5,12 +5,14 @@
 #include "text/added.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void added_build(struct added *a, struct tokens list)
 {
     *a = (struct added){ .list = list };
     qsort(list.at, list.n, sizeof *list.at, token_compare);
     for (size_t i = 0; i < list.n; i++) a->starts[(unsigned char)list.at[i].bytes[0]] = 1;
+    a->only = list.n && list.at[0].bytes[0] == list.at[list.n - 1].bytes[0] ? (unsigned char)list.at[0].bytes[0] : -1;
 }
 
 /* The first token in [from, to), which all agree in their first `depth` bytes, whose next byte is at least this one.  A token
@@ -43,6 +45,9 @@ static const struct token *longest_at(const struct tokens *list, const char *tex
 const struct token *added_next(const struct added *a, const char *text, size_t n, size_t *at)
 {
     for (size_t i = *at; a->list.n && i < n; i++) {
+        const char *start = a->only < 0 ? text + i : memchr(text + i, a->only, n - i);
+        if (!start) return NULL;
+        i = (size_t)(start - text);
         const struct token *t = a->starts[(unsigned char)text[i]] ? longest_at(&a->list, text + i, n - i) : NULL;
         if (!t) continue;
         *at = i;

@@ -1,7 +1,7 @@
-/* bpe.c -- the merges of a piece by a linked list of symbols and a heap of candidates.
+/* bpe.c -- the merges of a piece.
  *
- * Searching the whole piece for the best pair before each merge is simpler and fine for words, but quadratic: a megabyte of
- * one letter would take hours.  Here a merge costs two lookups and O(log n). */
+ * Searching the whole piece for the best pair before each merge is what words get, but quadratic: a megabyte of one letter would
+ * take hours.  Longer pieces have a linked list of symbols and a heap of candidates: a merge costs two lookups and O(log n). */
 #include "text/bpe.h"
 
 #include <stdlib.h>
@@ -10,11 +10,9 @@
 #include "base/checked.h"
 #include "base/error.h"
 
-#define NONE UINT32_MAX
+#define NONE PLACES_NONE
 
-/* ---- the table of merges ----
- *
- * Compressed sparse rows, one row per left token: 8 bytes a merge, and like the vocabulary it cannot be made slow. */
+/* ---- the table of merges ---- */
 
 int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size_t left, size_t right)
 {
@@ -27,38 +25,72 @@ int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size
     return 0;
 }
 
-static int by_right(const void *a, const void *b)
+static uint64_t pair_of(uint32_t left, uint32_t right) { return (uint64_t)left << 32 | right; }
+static uint64_t pair_at(const struct bpe *b, uint32_t rank) { return pair_of(b->merges.at[rank].left, b->merges.at[rank].right); }
+
+/* The rank of a pair that is crowded, NONE if it is not. */
+static uint32_t crowded_rank(const struct bpe *b, uint64_t pair)
 {
-    const struct pair *x = a, *y = b;
-    if (x->right != y->right) return x->right < y->right ? -1 : 1;
+    size_t from = 0, to = b->n_crowded;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (pair_at(b, b->crowded[middle]) < pair) from = middle + 1;
+        else to = middle;
+    }
+    return from < b->n_crowded && pair_at(b, b->crowded[from]) == pair ? b->crowded[from] : NONE;
+}
+
+static int is_pair(const void *bpe, uint32_t rank, const void *pair) { return pair_at(bpe, rank) == *(const uint64_t *)pair; }
+
+/* The rank of the merge that joins two tokens, NONE if there is none. */
+static inline uint32_t rank_of(const struct bpe *b, uint32_t left, uint32_t right)
+{
+    uint64_t pair = pair_of(left, right);
+    uint32_t rank = places_find(&b->places, places_mix(pair), is_pair, b, &pair);
+    return rank == PLACES_CROWDED ? crowded_rank(b, pair) : rank;
+}
+
+static int twice(const struct bpe *b, uint32_t rank, uint32_t again, const char *what)
+{
+    FAIL_IF(pair_at(b, rank) == pair_at(b, again), E_DATA, "%s: the merges %u and %u join the same tokens, %u and %u", what, rank, again, b->merges.at[rank].left, b->merges.at[rank].right);
+    return 0;
+}
+
+struct crowd { uint64_t pair; uint32_t rank; };
+
+static int by_pair(const void *a, const void *b)
+{
+    const struct crowd *x = a, *y = b;
+    if (x->pair != y->pair) return x->pair < y->pair ? -1 : 1;
     return x->rank < y->rank ? -1 : x->rank > y->rank;       /* only of a file that is then refused, whose message names both */
 }
 
-/* A counting sort by left token.  While pairs are filled in, row[t + 1] is where the last pair of t's row was put: it moves
- * from the row's end down to its start, and in the end all starts are one place too high. */
-static void fill_rows(struct bpe *b)
+static int sort_crowd(struct bpe *b, const char *what)
 {
-    uint32_t tokens = b->vocab->n, n = (uint32_t)b->merges.n;
-    for (uint32_t i = 0; i < n; i++) b->row[b->merges.at[i].left + 1]++;
-    for (uint32_t t = 0; t < tokens; t++) b->row[t + 1] += b->row[t];
-    for (uint32_t i = 0; i < n; i++) {
-        const struct merge *m = &b->merges.at[i];
-        b->pair[--b->row[m->left + 1]] = (struct pair){ m->right, i };
-    }
-    memmove(b->row, b->row + 1, tokens * sizeof *b->row);
-    b->row[tokens] = n;
-    for (uint32_t t = 0; t < tokens; t++) qsort(b->pair + b->row[t], b->row[t + 1] - b->row[t], sizeof *b->pair, by_right);
+    struct crowd *c = malloc((b->n_crowded + 1) * sizeof *c);
+    FAIL_IF(!c, E_MEMORY, "%s: no memory for %zu merges", what, b->merges.n);
+    for (size_t i = 0; i < b->n_crowded; i++) c[i] = (struct crowd){ pair_at(b, b->crowded[i]), b->crowded[i] };
+    qsort(c, b->n_crowded, sizeof *c, by_pair);
+    for (size_t i = 0; i < b->n_crowded; i++) b->crowded[i] = c[i].rank;
+    free(c);
+    for (size_t i = 1; i < b->n_crowded; i++) TRY(twice(b, b->crowded[i - 1], b->crowded[i], what));
+    return 0;
 }
 
-static int check_rows(const struct bpe *b, const char *what)
+static int give_places(struct bpe *b, struct arena *memory, const char *what)
 {
-    for (uint32_t t = 0; t < b->vocab->n; t++)
-        for (uint32_t i = b->row[t] + 1; i < b->row[t + 1]; i++) {
-            const struct pair *p = &b->pair[i];
-            FAIL_IF(p[-1].right == p->right, E_DATA, "%s: the merges %u and %u join the same tokens, %u and %u", what, p[-1].rank,
-                    p->rank, t, p->right);
-        }
-    return 0;
+    uint32_t n = (uint32_t)b->merges.n;
+    b->places.bits = places_bits(n);
+    b->places.at = take_array(memory, places_room(b->places.bits), sizeof *b->places.at);
+    b->crowded = take_array(memory, n, sizeof *b->crowded);
+    FAIL_IF(!b->places.at || !b->crowded, E_MEMORY, "%s: no memory for %u merges", what, n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t pair = pair_at(b, i);
+        uint32_t before = places_find(&b->places, places_mix(pair), is_pair, b, &pair);
+        if (before < PLACES_CROWDED) TRY(twice(b, before, i, what));
+        if (!places_give(&b->places, places_mix(pair), i)) b->crowded[b->n_crowded++] = i;
+    }
+    return sort_crowd(b, what);
 }
 
 static int find_bytes(struct bpe *b, const char *what)
@@ -72,28 +104,72 @@ static int find_bytes(struct bpe *b, const char *what)
     return 0;
 }
 
-int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, const char *what)
+static int find_first(struct bpe *b, struct arena *memory, const char *what)
 {
-    FAIL_IF(merges.n >= NONE, E_DATA, "%s: %zu merges are too many", what, merges.n);
-    *b = (struct bpe){ .vocab = v, .merges = merges };
-    b->row = take_array(memory, v->n + (size_t)1, sizeof *b->row);
-    b->pair = take_array(memory, merges.n, sizeof *b->pair);
-    FAIL_IF(!b->row || !b->pair, E_MEMORY, "%s: no memory for %zu merges", what, merges.n);
-    fill_rows(b);
-    TRY(check_rows(b, what));
-    return find_bytes(b, what);
+    b->first = take_array(memory, 256 * 256, sizeof *b->first);
+    FAIL_IF(!b->first, E_MEMORY, "%s: no memory for %zu merges", what, b->merges.n);
+    memset(b->first, 0xff, 256 * 256 * sizeof *b->first);
+    for (uint32_t i = 0; i < b->merges.n; i++) {
+        const struct token *left = &b->vocab->at[b->merges.at[i].left], *right = &b->vocab->at[b->merges.at[i].right];
+        if (left->size == 1 && right->size == 1) b->first[(unsigned char)left->bytes[0] << 8 | (unsigned char)right->bytes[0]] = i;
+    }
+    return 0;
 }
 
-/* The rank of the merge that joins two tokens, NONE if there is none. */
-static uint32_t rank_of(const struct bpe *b, uint32_t left, uint32_t right)
+/* ---- tokens that their bytes are merged to ----
+ *
+ * Those that were learnt from text mostly are, and then a piece that is a token needs no merging.  A token that a merge makes is,
+ * if its parts are and no merge goes across the border between them before they are made. */
+
+/* x, the last symbol of the left part, and y, the first of the right one, followed back in time.  Each lasts from the rank that made it
+ * until the one that takes it up; of equal ranks the left one comes first. */
+static int border_holds(const struct bpe *b, const uint32_t *made, uint32_t rank)
 {
-    uint32_t from = b->row[left], end = b->row[left + 1], to = end;
-    while (from < to) {
-        uint32_t middle = from + (to - from) / 2;
-        if (b->pair[middle].right < right) from = middle + 1;
-        else to = middle;
+    const struct merge *m = b->merges.at;
+    uint32_t x = m[rank].left, y = m[rank].right, x_ends = rank, y_ends = rank;
+    for (;;) {
+        uint32_t across = rank_of(b, x, y), x_made = made[x], y_made = made[y];
+        if (across != NONE && across < x_ends && across <= y_ends) return 0;
+        if (x_made == NONE && y_made == NONE) return 1;
+        if (y_made == NONE || (x_made != NONE && x_made > y_made)) {
+            if (x_made >= x_ends) return 0;                  /* made after it was taken up: not learnt from text */
+            x_ends = x_made;
+            x = m[x_made].right;
+        } else {
+            if (y_made >= y_ends) return 0;
+            y_ends = y_made;
+            y = m[y_made].left;
+        }
     }
-    return from < end && b->pair[from].right == right ? b->pair[from].rank : NONE;
+}
+
+static int find_whole(struct bpe *b, struct arena *memory, const char *what)
+{
+    uint32_t *made = malloc((b->vocab->n + (size_t)1) * sizeof *made);       /* by token: the first merge that makes it, NONE: it is a byte or nothing */
+    b->whole = take_array(memory, b->vocab->n, 1);
+    int code = made && b->whole ? 0 : error_set(E_MEMORY, __FILE__, __LINE__, "%s: no memory for %u tokens", what, b->vocab->n);
+    if (!code) {
+        memset(made, 0xff, b->vocab->n * sizeof *made);
+        for (int i = 0; i < 256; i++) b->whole[b->byte[i]] = 1;
+    }
+    for (uint32_t i = 0; i < b->merges.n && !code; i++) {
+        const struct merge *m = &b->merges.at[i];
+        if (made[m->result] != NONE || b->whole[m->result]) continue;
+        made[m->result] = i;
+        b->whole[m->result] = b->whole[m->left] && b->whole[m->right] && border_holds(b, made, i);
+    }
+    free(made);
+    return code;
+}
+
+int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, const char *what)
+{
+    FAIL_IF(merges.n > PLACES_MOST, E_DATA, "%s: %zu merges are too many", what, merges.n);
+    *b = (struct bpe){ .vocab = v, .merges = merges };
+    TRY(give_places(b, memory, what));
+    TRY(find_first(b, memory, what));
+    TRY(find_bytes(b, what));
+    return find_whole(b, memory, what);
 }
 
 /* ---- a heap whose least key is on top ----
@@ -188,10 +264,36 @@ static void merge_all(const struct bpe *b, struct bpe_work *w, size_t keys)
     }
 }
 
+/* A word is merged in place: of its few pairs the best is found by looking at all. */
+enum { WORD = 32 };
+
+static int encode_word(const struct bpe *b, const unsigned char *piece, size_t n, struct ids *out)
+{
+    uint32_t id[WORD], rank[WORD];
+    for (size_t i = 0; i < n; i++) id[i] = b->byte[piece[i]];
+    for (size_t i = 0; i + 1 < n; i++) rank[i] = b->first[piece[i] << 8 | piece[i + 1]];
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (rank[i] < rank[best]) best = i;
+        if (rank[best] == NONE) break;
+        id[best] = b->merges.at[rank[best]].result;
+        n--;
+        for (size_t i = best + 1; i < n; i++) id[i] = id[i + 1];
+        for (size_t i = best; i + 1 < n; i++) rank[i] = rank[i + 1];
+        if (best > 0) rank[best - 1] = rank_of(b, id[best - 1], id[best]);
+        if (best + 1 < n) rank[best] = rank_of(b, id[best], id[best + 1]);
+    }
+    if (out->n + n > out->room) TRY(ids_reserve(out, n));
+    for (size_t i = 0; i < n; i++) out->at[out->n++] = id[i];
+    return 0;
+}
+
 int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, struct ids *out)
 {
-    int64_t whole = b->whole_first ? vocab_find(b->vocab, piece, n) : -1;
-    if (whole >= 0) return ids_add(out, &(uint32_t){ (uint32_t)whole }, 1);
+    int64_t whole = vocab_find(b->vocab, piece, n);
+    if (whole >= 0 && (b->whole_first || b->whole[whole])) return ids_add(out, &(uint32_t){ (uint32_t)whole }, 1);
+    if (n <= WORD) return encode_word(b, (const unsigned char *)piece, n, out);
     TRY(reserve(w, n));
     size_t keys = start(b, w, (const unsigned char *)piece, (uint32_t)n);
     merge_all(b, w, keys);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "text/places.h"
 #include "text/tokenizer.h"
 #include "text/vocab.h"
 
@@ -17,9 +18,11 @@ struct merges { struct merge *at; size_t n; };               /* by rank: the ord
 struct bpe {
     const struct vocab *vocab;
     struct merges merges;
-    uint32_t *row;                       /* merges whose left token is t: pair[row[t]] .. pair[row[t + 1] - 1], by right token */
-    struct pair { uint32_t right, rank; } *pair;
+    struct places places;                /* of ranks, by what they join */
+    uint32_t *crowded; size_t n_crowded; /* the ranks of merges that got none, sorted by what they join */
+    uint32_t *first;                     /* the ranks of merges that join two bytes: [left][right], of the bytes */
     uint32_t byte[256];                  /* the token of each byte */
+    uint8_t *whole;                      /* by token: a piece of its bytes is merged to it and nothing else */
     int whole_first;                     /* a piece that is a token is that token, whatever the merges say ("ignore_merges") */
 };
 

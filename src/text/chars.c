@@ -28,17 +28,17 @@ int chars_build(struct chars **out, struct arena *memory, const struct vocab *v,
     return 0;
 }
 
-int chars_encode(const struct chars *c, const char *text, size_t n, size_t offset, struct ids *out)
+int chars_encode(const struct chars *c, const char *text, size_t n, uint64_t offset, struct ids *out)
 {
     for (size_t at = 0, size; at < n; at += size) {
         int32_t point = utf8_next(text + at, n - at, &size);
-        FAIL_IF(point < 0, E_DATA, "byte %zu (0x%02x) is not UTF-8; a character vocabulary encodes characters only", offset + at,
+        FAIL_IF(point < 0, E_DATA, "byte %llu (0x%02x) is not UTF-8; a character vocabulary encodes characters only", (unsigned long long)(offset + at),
                 (unsigned char)text[at]);
         const uint32_t *page = c->page[point >> 8];
         uint32_t id = page ? page[point & 255] : 0;
         char shown[QUOTE_SIZE];
-        FAIL_IF(!id, E_DATA, "the character U+%04X (%s) at byte %zu is not in the vocabulary; a character model knows only those "
-                "of its training text", (unsigned)point, quote(shown, text + at, size), offset + at);
+        FAIL_IF(!id, E_DATA, "the character U+%04X (%s) at byte %llu is not in the vocabulary; a character model knows only those "
+                "of its training text", (unsigned)point, quote(shown, text + at, size), (unsigned long long)(offset + at));
         TRY(ids_add(out, &(uint32_t){ id - 1 }, 1));
     }
     return 0;

@@ -16,7 +16,7 @@ struct chars { uint32_t *page[UTF8_POINTS / 256]; };         /* id + 1; 0: not i
 int chars_build(struct chars **c, struct arena *memory, const struct vocab *v, const char *what);
 
 /* Appends one id a character.  For messages: the text begins `offset` bytes into what the user knows as the text. */
-int chars_encode(const struct chars *c, const char *text, size_t n, size_t offset, struct ids *out);
+int chars_encode(const struct chars *c, const char *text, size_t n, uint64_t offset, struct ids *out);
 
 /* The characters that utf8_mark has marked as tokens, ids in order of code points.  E_DATA if there are none. */
 int chars_of(struct tokens *list, struct arena *memory, const uint8_t *seen);

@@ -13,7 +13,8 @@ struct documents;
 
 struct document {
     const char *text; size_t n;          /* at least one byte, at most 2^30; valid during the visit */
-    const char *path; uint64_t line;     /* where it is from; line 0: the whole file */
+    const char *path; uint64_t line;     /* where it is from; line 0: the whole file, */
+    uint64_t from;                       /* or what begins at this byte of it */
     uint64_t read;                       /* bytes of all files up to here, as they are on disk: for progress */
 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "text/documents.h"
+#include "text/crew.h"
 #include "text/token_files.h"
 #include "text/utf8.h"
 
@@ -15,24 +15,24 @@ struct preparation {
     const struct prepare_options *o;
     struct documents *texts[2];          /* by enum split; SPLIT_VAL may be NULL: then the end of the others validates, */
     double share;                        /* this much of it */
-    enum split split;                    /* whose documents are being visited */
+    enum split split;                    /* whose documents are being visited, */
+    int closes;                          /* and whether the end-of-text token stands behind each */
     uint64_t found[2];                   /* documents of each, by the first pass */
     uint64_t train, encoded;             /* so many documents train, those behind them validate; so many are encoded */
     uint64_t read, all;                  /* bytes read so far, and in both passes together, for progress */
     uint8_t *characters;                 /* for a vocabulary of characters: one bit a code point; else NULL */
     struct tokenizer *tokenizer;
     struct token_files files;
-    struct ids ids;                      /* of one document */
+    struct crew *crew;
+    struct encoder **encoder;            /* one a thread */
     struct prepared done;
 };
 
-static int pass(struct preparation *p, int (*visit)(void *context, const struct document *doc))
+static int pass(struct preparation *p, enum split s, int (*visit)(void *context, const struct document *doc))
 {
-    for (p->split = SPLIT_TRAIN; p->split <= SPLIT_VAL; p->split++) {
-        if (!p->texts[p->split]) continue;
-        TRY(documents_each(p->texts[p->split], visit, p));
-        p->read += documents_size(p->texts[p->split]);
-    }
+    p->split = s;
+    TRY(documents_each(p->texts[s], visit, p));
+    p->read += documents_size(p->texts[s]);
     return 0;
 }
 
@@ -86,15 +86,25 @@ static int share_documents(struct preparation *p)
 
 /* ---- the second pass ---- */
 
-/* Bytes from .. end - 1 of a document.  What looks like a special token in it is text (nanoGPT: encode_ordinary): only nib
- * itself says where a document ends. */
-static int add(struct preparation *p, enum split s, const struct document *doc, size_t from, size_t end)
+static size_t apart(void *context, const char *text, size_t n, size_t most) { return tokenizer_apart(((const struct preparation *)context)->tokenizer, text, n, most); }
+
+/* What looks like a special token in a document is text (nanoGPT: encode_ordinary): only nib itself says where one ends. */
+static int encode_part(void *context, int thread, const struct part *part, struct ids *ids)
 {
-    p->ids.n = 0;
-    int failed = tokenizer_encode(p->tokenizer, doc->text + from, end - from, SPECIALS_AS_TEXT, &p->ids);
-    if (failed && from) failed = error_prefix(failed, "counted from byte %zu", from);
-    if (failed) return document_error(failed, doc);
-    return token_files_add(&p->files, s, p->ids.at, p->ids.n);
+    const struct preparation *p = context;
+    int failed = encoder_add(p->encoder[thread], part->doc.text, part->doc.n, part->doc.from, ids);
+    return failed ? document_error(failed, &part->doc) : 0;
+}
+
+static int write_part(void *context, const struct part *part, const struct ids *ids)
+{
+    struct preparation *p = context;
+    enum split s = p->encoded < p->train ? SPLIT_TRAIN : SPLIT_VAL;
+    int64_t end = p->closes ? tokenizer_end(p->tokenizer) : -1;
+    TRY(token_files_add(&p->files, s, ids->at, ids->n));
+    if (!part->last) return 0;
+    p->encoded++;
+    return end < 0 ? 0 : token_files_add(&p->files, s, &(uint32_t){ (uint32_t)end }, 1);
 }
 
 /* Where character number `n` begins; what is not UTF-8 counts as the U+FFFD that would be shown for it. */
@@ -115,28 +125,39 @@ static uint64_t count_characters(const struct document *doc)
 /* One text, cut by characters.  Each part is encoded by itself, so that no token stands across the cut. */
 static int cut(struct preparation *p, const struct document *doc)
 {
+    struct document part = *doc;
     uint64_t n = count_characters(doc), train = train_of(p, n);
     FAIL_IF(train == 0 || train == n, E_DATA, "%s: too short to be cut into train and val", doc->path);
-    size_t at = place_of(doc, train);
-    TRY(add(p, SPLIT_TRAIN, doc, 0, at));
-    return add(p, SPLIT_VAL, doc, at, doc->n);
-}
-
-static int close_document(struct preparation *p, enum split s)
-{
-    int64_t end = tokenizer_end(p->tokenizer);
-    return end < 0 ? 0 : token_files_add(&p->files, s, &(uint32_t){ (uint32_t)end }, 1);
+    part.n = place_of(doc, train);
+    TRY(crew_add(p->crew, &part));
+    part.text += part.n;
+    part.from = part.n;
+    part.n = doc->n - part.n;
+    return crew_add(p->crew, &part);
 }
 
 static int encode(void *context, const struct document *doc)
 {
     struct preparation *p = context;
     int is_one = documents_are_one(p->texts[p->split]);
-    enum split s = p->encoded++ < p->train ? SPLIT_TRAIN : SPLIT_VAL;
-    if (is_one && !p->texts[SPLIT_VAL]) TRY(cut(p, doc));
-    else TRY(add(p, s, doc, 0, doc->n));
-    if (!is_one) TRY(close_document(p, s));
+    TRY(is_one && !p->texts[SPLIT_VAL] ? cut(p, doc) : crew_add(p->crew, doc));
     report(p, doc);
+    return 0;
+}
+
+static int encode_all(struct preparation *p)
+{
+    const struct crew_task task = { apart, encode_part, write_part, p };
+    TRY(crew_open(&p->crew, &task, (int)p->o->threads));
+    p->encoder = calloc((size_t)crew_threads(p->crew), sizeof *p->encoder);
+    FAIL_IF(!p->encoder, E_MEMORY, "no memory to encode");
+    for (int i = 0; i < crew_threads(p->crew); i++) TRY(encoder_open(&p->encoder[i], p->tokenizer, SPECIALS_AS_TEXT, p->done.bytes));
+    for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++) {
+        if (!p->texts[s]) continue;
+        p->closes = !documents_are_one(p->texts[s]);
+        TRY(pass(p, s, encode));
+        TRY(crew_finish(p->crew));
+    }
     return 0;
 }
 
@@ -171,11 +192,12 @@ static int start_tokenizer(struct preparation *p)
 
 static int write_files(struct preparation *p)
 {
-    TRY(pass(p, look_at));
+    for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++)
+        if (p->texts[s]) TRY(pass(p, s, look_at));
     TRY(share_documents(p));
     if (p->characters) TRY(tokenizer_of_marked(&p->tokenizer, p->characters));
     token_files_use(&p->files, p->tokenizer);
-    TRY(pass(p, encode));
+    TRY(encode_all(p));
     return token_files_commit(&p->files, p->tokenizer);
 }
 
@@ -204,6 +226,8 @@ int prepare(const struct prepare_options *o, struct prepared *done)
     documents_close(p.texts[SPLIT_TRAIN]);
     documents_close(p.texts[SPLIT_VAL]);
     free(p.characters);
-    ids_free(&p.ids);
+    for (int i = 0; p.encoder && i < crew_threads(p.crew); i++) encoder_close(p.encoder[i]);
+    free(p.encoder);
+    crew_close(p.crew);
     return failed;
 }

@@ -11,6 +11,7 @@ struct prepare_options {
     const char *tokenizer;               /* "char", "gpt2", or a path (tokenizer_find); NULL: a named set's own */
     const char *field;                   /* of JSON lines: which one is the text */
     const char *val;                     /* "0.1": the last tenth of the text, or of the documents; or a file of its own */
+    int64_t threads;                     /* that encode; 0: one a core */
     struct text *notices;                /* what was skipped and why, a line each */
     void (*progress)(void *context, uint64_t now, uint64_t all);     /* bytes of the inputs; may be NULL */
     void *context;

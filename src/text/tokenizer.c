@@ -7,12 +7,11 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/rng.h"
 #include "text/tokenizer_core.h"
 
 /* ---- ids ---- */
 
-static int reserve(struct ids *ids, size_t more)             /* room for that many behind the last */
+int ids_reserve(struct ids *ids, size_t more)
 {
     size_t need, room = ids->room ? ids->room : 64;
     int fits = size_add(ids->n, more, &need) && need <= SIZE_MAX / 2 / sizeof *ids->at;       /* room is less than twice of it */
@@ -27,7 +26,7 @@ static int reserve(struct ids *ids, size_t more)             /* room for that ma
 
 int ids_add(struct ids *ids, const uint32_t *more, size_t n)
 {
-    TRY(reserve(ids, n));
+    TRY(ids_reserve(ids, n));
     if (n) memcpy(ids->at + ids->n, more, n * sizeof *more);
     ids->n += n;
     return 0;
@@ -105,7 +104,7 @@ static void hash_number(struct sha256 *s, uint32_t x)        /* the same on mach
 static void take_fingerprint(struct tokenizer *t)
 {
     const struct vocab *v = &t->vocab;
-    const enum split_pattern *stage = NULL;
+    const struct split_stage *stage = NULL;
     int stages = t->splitter ? split_stages(t->splitter, &stage) : 0;
     char hex[65];
     struct sha256 s;
@@ -123,7 +122,12 @@ static void take_fingerprint(struct tokenizer *t)
         hash_number(&s, t->bpe.merges.at[i].right);
     }
     hash_number(&s, (uint32_t)stages);
-    for (int i = 0; i < stages; i++) hash_number(&s, (uint32_t)stage[i]);
+    for (int i = 0; i < stages; i++) {
+        const char *regex = stage[i].regex ? stage[i].regex : "";
+        hash_number(&s, (uint32_t)stage[i].pattern);
+        if (*regex) hash_number(&s, (uint32_t)strlen(regex));
+        sha256_add(&s, regex, strlen(regex));
+    }
     hash_number(&s, (uint32_t)t->bpe.whole_first);
     sha256_end(&s, hex);
     memcpy(t->fingerprint, hex, sizeof t->fingerprint - 1);
@@ -165,6 +169,45 @@ int tokenizer_of_marked(struct tokenizer **out, const uint8_t *seen)
     return 0;
 }
 
+/* ---- for people ---- */
+
+static void describe_cuts(const struct tokenizer *t, struct text *out)
+{
+    const struct split_stage *stage;
+    int n = split_stages(t->splitter, &stage);
+    text_add(out, n ? "text is cut" : "text is not cut before merging");
+    for (int i = 0; i < n; i++) {
+        const char *name = split_name(stage[i].pattern);
+        text_add(out, i ? ", then " : " ");
+        if (name) text_format(out, "as for %s", name);
+        else if (stage[i].pattern == SPLIT_REGEX) text_format(out, "by %s", stage[i].regex);
+        else text_add(out, stage[i].pattern == SPLIT_DIGIT ? "at each digit" : "at runs of digits");
+    }
+    text_add(out, t->bpe.whole_first ? "; pieces that are tokens are not merged\n" : "\n");
+}
+
+void tokenizer_describe(const struct tokenizer *t, struct text *out)
+{
+    enum { MOST = 16 };
+    char shown[QUOTE_SIZE];
+    size_t added = 0;
+    for (int list = 0; list < ADDED_LISTS; list++) added += t->added[list].list.n;
+    text_format(out, "%s, vocabulary %u", t->is_bytes ? "byte-level BPE" : "characters", t->vocab.n);
+    if (t->is_bytes) text_format(out, ", %zu merges", t->bpe.merges.n);
+    text_add(out, "\n");
+    if (t->is_bytes) describe_cuts(t, out);
+    if (added) text_add(out, "added tokens:");
+    for (uint32_t id = 0, n = 0; id < t->vocab.n; id++) {
+        const struct token *token = &t->vocab.at[id];
+        if (!(token->flags & TOKEN_ADDED) || n++ >= MOST) continue;
+        text_format(out, " %s %u%s%s", quote(shown, token->bytes, token->size), id, token->flags & TOKEN_SPECIAL ? " special" : "", id == t->end ? " ends texts" : "");
+    }
+    if (added) text_add(out, added > MOST ? " ...\n" : "\n");
+    text_format(out, "fingerprint %s\n", t->fingerprint);
+}
+
+/* ---- of characters ---- */
+
 #define USE_BYTES "or use a byte-level vocabulary such as gpt2"
 
 static int mark(uint8_t *seen, const char *text, size_t n)
@@ -185,88 +228,6 @@ int tokenizer_of_characters(struct tokenizer **t, const char *text, size_t n)
     return failed;
 }
 
-/* ---- encoding ---- */
-
-/* A piece that this text had before, and its ids among those already appended.  Words repeat, so this spares most of the
- * merging.  It refers to what the caller gave and gets: nothing is copied, and nothing outlives the call. */
-struct seen { const char *piece; uint32_t size, n; size_t ids; };
-enum { SEEN_SIZE = 64 };                                     /* the longest piece that is remembered */
-enum { FEWEST_SEEN = 64, MOST_SEEN = 1 << 15 };              /* places in the table: a power of two that grows with the text */
-
-struct encoding {
-    const struct tokenizer *t;
-    const char *text;                    /* the whole, for messages */
-    enum specials specials;
-    struct ids *out;
-    struct bpe_work work;
-    struct seen *seen;
-    size_t places;
-};
-
-/* The place of a piece.  Pieces of the same place only evict each other. */
-static struct seen *seen_at(const struct encoding *e, const char *piece, size_t n)
-{
-    return &e->seen[rng_place(piece, n, e->places)];
-}
-
-/* Long pieces are rare and seldom repeat, so they are not worth the hash. */
-static int encode_piece(void *context, const char *piece, size_t n)
-{
-    struct encoding *e = context;
-    struct ids *out = e->out;
-    if (n > SEEN_SIZE) return bpe_encode(&e->t->bpe, &e->work, piece, n, out);
-    struct seen *s = seen_at(e, piece, n);
-    if (s->size == n && !memcmp(s->piece, piece, n)) {
-        TRY(reserve(out, s->n));
-        memcpy(out->at + out->n, out->at + s->ids, s->n * sizeof *out->at);
-        out->n += s->n;
-        return 0;
-    }
-    size_t before = out->n;
-    TRY(bpe_encode(&e->t->bpe, &e->work, piece, n, out));
-    *s = (struct seen){ piece, (uint32_t)n, (uint32_t)(out->n - before), before };
-    return 0;
-}
-
-static int encode_plain(struct encoding *e, const char *text, size_t n)
-{
-    if (!e->t->is_bytes) return chars_encode(e->t->chars, text, n, (size_t)(text - e->text), e->out);
-    return split_text(e->t->splitter, text, n, encode_piece, e);
-}
-
-/* What lies between the added tokens of one list is searched for those of the next.  A special token that is to be encoded
- * like any text hides those of its list that begin within it, as in Hugging Face's library. */
-static int encode_from(struct encoding *e, int list, const char *text, size_t n)
-{
-    if (list == ADDED_LISTS) return n ? encode_plain(e, text, n) : 0;
-    const struct token *token;
-    size_t from = 0, at = 0;
-    while ((token = added_next(&e->t->added[list], text, n, &at))) {
-        size_t end = at + token->size;
-        if (!(token->flags & TOKEN_SPECIAL) || e->specials == SPECIALS_AS_TOKENS) {
-            TRY(encode_from(e, list + 1, text + from, at - from));
-            TRY(ids_add(e->out, &token->id, 1));
-            from = end;
-        }
-        at = end;
-    }
-    return encode_from(e, list + 1, text + from, n - from);
-}
-
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum specials specials, struct ids *out)
-{
-    struct encoding e = { .t = t, .text = text, .specials = specials, .out = out, .places = FEWEST_SEEN };
-    size_t before = out->n;
-    while (e.places < n / 16 && e.places < MOST_SEEN) e.places *= 2;
-    e.seen = calloc(e.places, sizeof *e.seen);
-    FAIL_IF(!e.seen, E_MEMORY, "no memory to encode %zu bytes", n);
-    int failed = encode_from(&e, 0, text, n);
-    bpe_work_free(&e.work);
-    free(e.seen);
-    if (failed) out->n = before;
-    return failed;
-}
-
 /* ---- decoding ---- */
 
 static int check_id(const struct tokenizer *t, int64_t id)
@@ -276,14 +237,24 @@ static int check_id(const struct tokenizer *t, int64_t id)
     return 0;
 }
 
+/* Tokens are copied by VOCAB_SLACK bytes, whatever their size, as long as there is room behind them. */
 int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, struct text *out)
 {
+    const struct vocab *v = &t->vocab;
+    size_t all = 0;
     for (size_t i = 0; i < n; i++) {
         TRY(check_id(t, ids[i]));
-        const struct token *token = &t->vocab.at[ids[i]];
-        text_bytes(out, token->bytes, token->size);
+        all += v->start[ids[i] + 1] - v->start[ids[i]];
     }
-    FAIL_IF(out->failed, E_MEMORY, "no memory for the text of %zu ids", n);
+    char *to = text_more(out, all), *end = to + all;
+    FAIL_IF(!to, E_MEMORY, "no memory for the text of %zu ids", n);
+    for (size_t i = 0; i < n; i++) {
+        const char *bytes = v->bytes + v->start[ids[i]];
+        size_t size = v->start[ids[i] + 1] - v->start[ids[i]];
+        if (size <= VOCAB_SLACK && end - to >= VOCAB_SLACK) memcpy(to, bytes, VOCAB_SLACK);
+        else memcpy(to, bytes, size);
+        to += size;
+    }
     return 0;
 }
 

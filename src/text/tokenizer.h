@@ -15,6 +15,7 @@
 struct tokenizer;
 
 struct ids { uint32_t *at; size_t n, room; };            /* grows; starts zeroed, freed by ids_free */
+int  ids_reserve(struct ids *ids, size_t more);          /* room for that many behind the last */
 int  ids_add(struct ids *ids, const uint32_t *more, size_t n);           /* more does not point into ids */
 void ids_free(struct ids *ids);
 
@@ -33,6 +34,8 @@ int tokenizer_of_characters(struct tokenizer **t, const char *text, size_t n);
 int tokenizer_of_marked(struct tokenizer **t, const uint8_t *seen);
 /* A tokenizer.json in memory.  `what` names it in messages. */
 int tokenizer_parse(struct tokenizer **t, const char *json, size_t n, const char *what);
+/* GPT-2's if it is in the cache, else NULL. */
+struct tokenizer *tokenizer_gpt2_at_hand(void);
 void tokenizer_free(struct tokenizer *t);                        /* NULL is fine */
 
 /* ---- what it is ---- */
@@ -42,17 +45,36 @@ int64_t  tokenizer_end(const struct tokenizer *t);           /* "eos_token" of t
 int      tokenizer_is_bytes(const struct tokenizer *t);      /* byte-level BPE: encodes any bytes.  Characters: only its own */
 /* 16 hex digits.  Equal tokens, merges and rules have equal fingerprints, whatever the files they came from. */
 const char *tokenizer_fingerprint(const struct tokenizer *t);
+void tokenizer_describe(const struct tokenizer *t, struct text *out);    /* a few lines for people */
 /* The n bytes that a token decodes to, and a 0; n = 0: a hole, or no id of the vocabulary. */
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n);
 
 /* ---- text to ids and back ---- */
 
-/* What to do with the text of a special token ("<|endoftext|>"): encode it like any text, or as the token.  Added tokens that are
- * not special are always found. */
-enum specials { SPECIALS_AS_TEXT, SPECIALS_AS_TOKENS };
+/* What to do with the text of a special token ("<|endoftext|>"): encode it like any text, or as the token, or fail (E_DATA names
+ * it).  Added tokens that are not special are always found. */
+enum specials { SPECIALS_AS_TEXT, SPECIALS_AS_TOKENS, SPECIALS_REFUSED };
 /* Appends; a failure appends nothing.  Bytes that are not UTF-8 are encoded like others, and come back as they were (split.h says
  * how they are cut).  Characters: the first one that is not in the vocabulary is E_DATA and names itself and its byte. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum specials s, struct ids *out);
+
+/* The same text after text: an encoder remembers the words it has met.  One per thread.  expected: bytes in all, about.  from: where
+ * the text begins in a larger one, for messages. */
+struct encoder;
+int  encoder_open(struct encoder **e, const struct tokenizer *t, enum specials s, uint64_t expected);
+int  encoder_add(struct encoder *e, const char *text, size_t n, uint64_t from, struct ids *out);
+void encoder_close(struct encoder *e);                           /* NULL is fine */
+
+/* The same by several threads (0: one a core), where it is known how to cut the text: the ids do not depend on their number. */
+struct encoders;
+int  encoders_open(struct encoders **e, const struct tokenizer *t, enum specials s, int threads, uint64_t expected);
+int  encoders_add(struct encoders *e, const char *text, size_t n, struct ids *out);
+void encoders_forget(struct encoders *e);                        /* the words, to be met anew */
+void encoders_close(struct encoders *e);                         /* NULL is fine */
+int  tokenizer_encode_by(const struct tokenizer *t, const char *text, size_t n, enum specials s, int threads, struct ids *out);
+/* The last place, at `most` or before, where a text may be cut in two whose ids, one after the other, are those of the whole; 0: none is known. */
+size_t tokenizer_apart(const struct tokenizer *t, const char *text, size_t n, size_t most);
+
 int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, struct text *out);    /* appends bytes as they are */
 
 /* Decoding as ids come: only whole UTF-8 characters are appended to out; the rest waits.  What cannot become a character comes

@@ -30,7 +30,7 @@ struct tokenizer {
 struct parts {
     struct tokens model, added;          /* added: sorted by bytes */
     int is_bytes;                        /* else characters, and the rest is 0 */
-    enum split_pattern stage[SPLIT_STAGES]; int stages;
+    struct split_stage stage[SPLIT_STAGES]; int stages;
     int whole_first;                     /* see bpe.h */
 };
 

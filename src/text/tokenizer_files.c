@@ -55,7 +55,7 @@ static int add_gpt2_rules(struct tokenizer *t, struct parts *p, const json_t *vo
                              .flags = TOKEN_ADDED | TOKEN_SPECIAL };
     p->added = (struct tokens){ token, json_is_integer(end) };
     p->is_bytes = 1;
-    p->stage[p->stages++] = SPLIT_GPT2;
+    p->stage[p->stages++].pattern = SPLIT_GPT2;
     return 0;
 }
 
@@ -299,6 +299,12 @@ static struct tokenizer *gpt2_in(const char *folder)
     if (!strcmp(tokenizer_fingerprint(t), GPT2_FINGERPRINT)) return t;
     tokenizer_free(t);
     return NULL;
+}
+
+struct tokenizer *tokenizer_gpt2_at_hand(void)
+{
+    char folder[PATH_SIZE];
+    return cache_path(folder, "gpt2") ? NULL : gpt2_in(folder);
 }
 
 /* The same files, from the same place and with the same checksums, as tiktoken fetches. */

@@ -57,10 +57,10 @@ static int is_type(const json_t *object, const char *type)
 
 /* ---- the pre-tokenizer: null, or patterns followed by ByteLevel ---- */
 
-static int add_stage(struct parts *p, enum split_pattern pattern, const char *what)
+static int add_stage(struct parts *p, struct split_stage stage, const char *what)
 {
     FAIL_IF(p->stages == SPLIT_STAGES, E_DATA, "%s: more than %d pre-tokenizers in a row", what, SPLIT_STAGES);
-    p->stage[p->stages++] = pattern;
+    p->stage[p->stages++] = stage;
     return 0;
 }
 
@@ -75,20 +75,23 @@ static int read_byte_level(struct parts *p, const json_t *step, const char *what
     TRY(check_keys(step, known, what));
     FAIL_IF(prefix, E_DATA, "%s: the ByteLevel pre-tokenizer must say \"add_prefix_space\": false; nib adds no space", what);
     p->is_bytes = 1;
-    return regex ? add_stage(p, SPLIT_GPT2, what) : 0;
+    return regex ? add_stage(p, (struct split_stage){ SPLIT_GPT2, NULL }, what) : 0;
 }
 
-/* Patterns of the table leave nothing between their matches, so it is the same to isolate matches and to remove what is none. */
+/* Patterns of the table leave nothing between their matches, so it is the same to isolate matches and to remove what is none; others
+ * must isolate. */
 static int read_split(struct parts *p, const json_t *step, const char *what)
 {
     static const char *const known[] = { "type", "pattern", "behavior", "invert", NULL };
     const char *behavior, *regex = json_string_value(json_object_get(json_object_get(step, "pattern"), "Regex"));
-    int invert, pattern = regex ? split_find(regex) : -1;
+    int invert;
     TRY(check_keys(step, known, what));
     TRY(json_get_string(step, "behavior", &behavior, what));
     TRY(json_get_bool(step, "invert", &invert, what));
-    if (pattern < 0 || strcmp(behavior, invert ? "Removed" : "Isolated")) return refuse(step, "pre_tokenizer", what);
-    return add_stage(p, (enum split_pattern)pattern, what);
+    if (!regex || strcmp(behavior, invert ? "Removed" : "Isolated")) return refuse(step, "pre_tokenizer", what);
+    struct split_stage stage = split_find(regex);
+    if (stage.pattern == SPLIT_REGEX && invert) return refuse(step, "pre_tokenizer", what);
+    return add_stage(p, stage, what);
 }
 
 static int read_digits(struct parts *p, const json_t *step, const char *what)
@@ -97,7 +100,7 @@ static int read_digits(struct parts *p, const json_t *step, const char *what)
     int each;
     TRY(check_keys(step, known, what));
     TRY(json_get_bool(step, "individual_digits", &each, what));
-    return add_stage(p, each ? SPLIT_DIGIT : SPLIT_DIGITS, what);
+    return add_stage(p, (struct split_stage){ each ? SPLIT_DIGIT : SPLIT_DIGITS, NULL }, what);
 }
 
 static int read_step(struct parts *p, const json_t *step, const char *what)
@@ -331,21 +334,21 @@ static json_t *byte_level(int use_regex)
                      use_regex);
 }
 
-static json_t *write_stage(enum split_pattern p)
+static json_t *write_stage(const struct split_stage *s)
 {
-    const char *regex = split_regex(p);
-    if (!regex) return json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", p == SPLIT_DIGIT);
+    const char *regex = split_regex(s);
+    if (!regex) return json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", s->pattern == SPLIT_DIGIT);
     return json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", regex, "behavior", "Isolated", "invert", 0);
 }
 
 static json_t *write_pre_tokenizer(const struct tokenizer *t)
 {
-    const enum split_pattern *stage;
-    int n = split_stages(t->splitter, &stage), own = n > 0 && stage[n - 1] == SPLIT_GPT2;   /* ByteLevel's own pattern */
+    const struct split_stage *stage;
+    int n = split_stages(t->splitter, &stage), own = n > 0 && stage[n - 1].pattern == SPLIT_GPT2;   /* ByteLevel's own pattern */
     if (n - own == 0) return byte_level(own);
     json_t *steps = json_array();
     int failed = 0;
-    for (int i = 0; i < n - own && !failed; i++) failed = json_array_append_new(steps, write_stage(stage[i]));
+    for (int i = 0; i < n - own && !failed; i++) failed = json_array_append_new(steps, write_stage(&stage[i]));
     if (!failed) failed = json_array_append_new(steps, byte_level(own));
     if (!failed) return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", steps);
     json_decref(steps);

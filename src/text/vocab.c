@@ -1,7 +1,4 @@
-/* vocab.c -- a table by id, and one by bytes.
- *
- * Bytes have a place by their hash, for one token each; whoever finds it taken stands in a sorted list.  So a file's tokens, whatever they
- * are, can make a look-up no slower than that list's, and no secret is needed. */
+/* vocab.c -- a table by id, and one by bytes. */
 #include "text/vocab.h"
 
 #include <stdio.h>
@@ -9,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/rng.h"
 
 int token_compare(const void *a, const void *b)
 {
@@ -24,17 +20,25 @@ const struct token *tokens_find(struct tokens sorted, const char *bytes, size_t 
     return n <= UINT32_MAX ? bsearch(&key, sorted.at, sorted.n, sizeof *sorted.at, token_compare) : NULL;
 }
 
-static uint32_t *place_of(const struct vocab *v, const char *bytes, size_t n)
+struct bytes { const char *at; size_t n; };
+
+static int is_token(const void *vocab, uint32_t index, const void *bytes)
 {
-    return &v->place[rng_place(bytes, n, v->places)];
+    const struct token *t = &((const struct vocab *)vocab)->model.at[index];
+    const struct bytes *b = bytes;
+    return t->size == b->n && !memcmp(t->bytes, b->at, b->n);
+}
+
+static uint32_t index_of(const struct vocab *v, const char *bytes, size_t n)
+{
+    return places_find(&v->places, places_hash(bytes, n), is_token, v, &(struct bytes){ bytes, n });
 }
 
 int64_t vocab_find(const struct vocab *v, const char *bytes, size_t n)
 {
-    uint32_t first = *place_of(v, bytes, n);
-    if (!first) return -1;
-    const struct token *t = &v->model.at[first - 1];
-    if (t->size != n || memcmp(t->bytes, bytes, n)) t = tokens_find(v->crowded, bytes, n);
+    uint32_t index = index_of(v, bytes, n);
+    if (index == PLACES_NONE) return -1;
+    const struct token *t = index == PLACES_CROWDED ? tokens_find(v->crowded, bytes, n) : &v->model.at[index];
     return t ? (int64_t)t->id : -1;
 }
 
@@ -82,22 +86,38 @@ static int two_ids(const struct token *a, const struct token *b, const char *wha
     return 0;
 }
 
-/* Four places a token, so that seven of eight have their own. */
 static int give_places(struct vocab *v, struct arena *memory, struct tokens model, const char *what)
 {
-    for (v->places = 1; v->places < 4 * model.n;) v->places *= 2;
+    FAIL_IF(model.n > PLACES_MOST, E_DATA, "%s: %zu tokens are too many", what, model.n);
     v->model = model;
-    v->place = take_array(memory, v->places, sizeof *v->place);
+    v->places.bits = places_bits(model.n);
+    v->places.at = take_array(memory, places_room(v->places.bits), sizeof *v->places.at);
     v->crowded.at = take_array(memory, model.n, sizeof *v->crowded.at);
-    FAIL_IF(!v->place || !v->crowded.at, E_MEMORY, "%s: no memory for %zu tokens", what, model.n);
+    FAIL_IF(!v->places.at || !v->crowded.at, E_MEMORY, "%s: no memory for %zu tokens", what, model.n);
     for (size_t i = 0; i < model.n; i++) {
-        uint32_t *place = place_of(v, model.at[i].bytes, model.at[i].size);
-        if (*place) TRY(two_ids(&model.at[*place - 1], &model.at[i], what));
-        if (*place) v->crowded.at[v->crowded.n++] = model.at[i];
-        else *place = (uint32_t)i + 1;
+        const struct token *t = &model.at[i];
+        uint32_t before = index_of(v, t->bytes, t->size);
+        if (before < PLACES_CROWDED) TRY(two_ids(&model.at[before], t, what));
+        if (!places_give(&v->places, places_hash(t->bytes, t->size), (uint32_t)i)) v->crowded.at[v->crowded.n++] = *t;
     }
     qsort(v->crowded.at, v->crowded.n, sizeof *v->crowded.at, token_compare);
     for (size_t i = 1; i < v->crowded.n; i++) TRY(two_ids(&v->crowded.at[i - 1], &v->crowded.at[i], what));
+    return 0;
+}
+
+/* Decoding copies from here, without a look at the tokens. */
+static int string_together(struct vocab *v, struct arena *memory, const char *what)
+{
+    uint64_t size = 0;
+    for (uint32_t id = 0; id < v->n; id++) size += v->at[id].size;
+    FAIL_IF(size > UINT32_MAX, E_DATA, "%s: %llu bytes of tokens are too many", what, (unsigned long long)size);
+    v->bytes = arena_take(memory, size + VOCAB_SLACK);
+    v->start = take_array(memory, v->n + (size_t)1, sizeof *v->start);
+    FAIL_IF(!v->bytes || !v->start, E_MEMORY, "%s: no memory for %u tokens", what, v->n);
+    for (uint32_t id = 0; id < v->n; id++) {
+        if (v->at[id].size) memcpy(v->bytes + v->start[id], v->at[id].bytes, v->at[id].size);
+        v->start[id + 1] = v->start[id] + v->at[id].size;
+    }
     return 0;
 }
 
@@ -108,6 +128,7 @@ int vocab_build(struct vocab *v, struct arena *memory, struct tokens model, stru
     FAIL_IF(!v->at, E_MEMORY, "%s: no memory for %u tokens", what, v->n);
     TRY(place_all(v, model, what));
     TRY(place_all(v, added, what));                          /* later, so that the flags of added tokens stand in the table */
+    TRY(string_together(v, memory, what));
     return give_places(v, memory, model, what);
 }
 

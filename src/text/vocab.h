@@ -8,8 +8,9 @@
 
 #include "base/arena.h"
 #include "base/checked.h"
+#include "text/places.h"
 
-enum { MAX_IDS = 1 << 24 };
+enum { MAX_IDS = 1 << 24, VOCAB_SLACK = 16 };
 
 /* What is known of a token beside its bytes.  Added tokens are found in the text as they stand, before anything else; special
  * ones only on request.  NORMALIZED ones are looked for after the others (in the normalized text, as Hugging Face puts it). */
@@ -24,10 +25,10 @@ struct tokens { struct token *at; size_t n; };
 struct vocab {
     struct token *at;                    /* by id; n of them */
     uint32_t n;
+    char *bytes; uint32_t *start;        /* those of all tokens by id: token i has start[i] .. start[i + 1] - 1; behind them VOCAB_SLACK more */
     struct tokens model;                 /* what the model makes: the results of merges, or the characters */
-    uint32_t *place;                     /* places of them: 1 + the index of the model's token that came first, 0 of none */
-    size_t places;
-    struct tokens crowded;               /* the tokens whose place was taken, sorted */
+    struct places places;                /* of them, by bytes */
+    struct tokens crowded;               /* those that got none, sorted */
 };
 
 /* Zeroed room for n things of a size; NULL if there is no memory or no such number of bytes. */

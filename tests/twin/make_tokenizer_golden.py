@@ -65,13 +65,19 @@ BY_HAND = [
 LONG = [("a", 100000), (" ", 4099), ("\n", 4099), ("ab", 5000), ("the gull ", 3000), ("1", 10007), ("^", 5003), ("\U0001F917", 2500), ("e\u0301", 4001), (" \n", 3001), ("'s", 2000)]
 
 
+SPACES = [" "] * 8 + list("\n\t\r\x0b\x0c\x85\xa0\u180e\u1680\u2000\u2028\u2029\u202f\u205f\u3000\ufeff\u200b\u200d")
+WORDS = ["the", "gull", "'s", "'re", "'LL", "’s", "123", "4567", "²", "Ⅷ", "٣", "हिन्दी", "한국어", "中文", "e\u0301", "...", "!?", "_x", "İ", "ſ", "\u0300", "🌊", END]
+
+
+def random_text(dice):
+    sources = [lambda: dice.choice(SPACES), lambda: dice.choice(WORDS), lambda: chr(dice.randint(33, 126)), lambda: chr(dice.randint(0xa1, 0x52f)),
+               lambda: dice.choice("aeiou 1") * dice.randint(2, 5)]
+    return "".join(dice.choice(sources)() for _ in range(dice.randint(3, 24)))
+
+
 def random_texts(count):
     dice = random.Random(20240229)
-    spaces = [" "] * 8 + list("\n\t\r\x0b\x0c\x85\xa0\u180e\u1680\u2000\u2028\u2029\u202f\u205f\u3000\ufeff\u200b\u200d")
-    words = ["the", "gull", "'s", "'re", "'LL", "’s", "123", "4567", "²", "Ⅷ", "٣", "हिन्दी", "한국어", "中文", "e\u0301", "...", "!?", "_x", "İ", "ſ", "\u0300", "🌊", END]
-    sources = [lambda: dice.choice(spaces), lambda: dice.choice(words), lambda: chr(dice.randint(33, 126)), lambda: chr(dice.randint(0xa1, 0x52f)),
-               lambda: dice.choice("aeiou 1") * dice.randint(2, 5)]
-    return ["".join(dice.choice(sources)() for _ in range(dice.randint(3, 24))) for _ in range(count)]
+    return [random_text(dice) for _ in range(count)]
 
 
 def train():

@@ -1,0 +1,26 @@
+/* crew.h -- documents worked on by several threads, and what comes of them taken in order. */
+#ifndef TEXT_CREW_H
+#define TEXT_CREW_H
+#include "text/documents.h"
+#include "text/tokenizer.h"
+
+/* A document, or n bytes of it; then doc.from is where they begin in its file, and `last` says that it ends with them. */
+struct part { struct document doc; int last; };
+
+struct crew_task {
+    /* The last place, at `most` or before, where a text may be cut into parts that can be worked on by themselves; 0: nowhere. */
+    size_t (*apart)(void *context, const char *text, size_t n, size_t most);
+    int (*work)(void *context, int thread, const struct part *p, struct ids *out);      /* by any thread, in any order */
+    int (*take)(void *context, const struct part *p, const struct ids *ids);            /* by one, in the order of the text; may be NULL */
+    void *context;
+};
+
+/* Parts are as many for one thread as for many, so what is taken does not depend on their number. */
+struct crew;
+int  crew_open(struct crew **c, const struct crew_task *task, int threads);      /* 0: one a core */
+int  crew_threads(const struct crew *c);
+int  crew_add(struct crew *c, const struct document *doc);                       /* may keep a copy and come back to it later */
+int  crew_finish(struct crew *c);                                                /* all that was added is worked on and taken */
+void crew_close(struct crew *c);                                                 /* NULL is fine */
+
+#endif

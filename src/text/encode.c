@@ -1,0 +1,255 @@
+/* encode.c -- text to ids: added tokens first, then pieces, then merges.
+ *
+ * Words repeat, so an encoder keeps what short pieces became.  A place holds one piece; pieces of the same place only evict
+ * each other, so no text can make it slow. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "text/crew.h"
+#include "text/tokenizer_core.h"
+
+/* ---- what pieces became ---- */
+
+enum { KNOWN_SIZE = 15, KNOWN_IDS = 4 };                     /* bytes and ids of a piece that is kept */
+enum { LEAST_BITS = 6, MOST_BITS = 14 };                     /* of the table, by the text that is expected */
+
+/* 32 bytes.  The piece, zeros behind it, and its size are one key of 16 bytes; all zeros: nothing is kept here.  Two of them
+ * share a place, a line of the caches, the one that was used last in front. */
+struct known { struct key { uint64_t low, high; } key; uint32_t id[KNOWN_IDS]; };
+enum { ID_BITS = 24 };                                       /* the number of ids is in the highest byte of the first */
+_Static_assert(MAX_IDS <= 1 << ID_BITS && sizeof(struct known) == 32, "the number of ids has a byte of its own");
+
+struct encoder {
+    const struct tokenizer *t;
+    enum specials specials;
+    struct bpe_work work;
+    struct known *known;
+    int bits;                            /* 2^bits places, of two each */
+    const char *text, *end;              /* the whole that is being encoded, */
+    uint64_t from;                       /* and where it begins in a larger one: messages count from there */
+    struct ids *out;
+};
+
+/* The key of a piece of 1 .. KNOWN_SIZE bytes.  Where the text goes on far enough, what lies behind the piece is read with it. */
+static inline struct key key_of(const struct encoder *e, const char *piece, size_t n)
+{
+    struct key k = { 0 };
+    if (e->end - piece >= (ptrdiff_t)sizeof k) memcpy(&k, piece, sizeof k);
+    else memcpy(&k, piece, n);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    k = (struct key){ __builtin_bswap64(k.low), __builtin_bswap64(k.high) };
+#endif
+    k.low &= n < 8 ? ((uint64_t)1 << 8 * n) - 1 : UINT64_MAX;
+    k.high &= n > 8 ? ((uint64_t)1 << 8 * (n - 8)) - 1 : 0;
+    k.high |= (uint64_t)n << 56;
+    return k;
+}
+
+static inline int same(struct key a, struct key b) { return a.low == b.low && a.high == b.high; }
+
+static inline struct known *place_of(const struct encoder *e, struct key k)
+{
+    uint64_t mixed = (k.low * 0x9e3779b97f4a7c15u ^ k.high) * 0xd6e8feb86659fd93u;
+    return &e->known[2 * ((mixed ^ mixed >> 32) * 0x9e3779b97f4a7c15u >> (64 - e->bits))];
+}
+
+static void keep(struct known *place, struct key k, const uint32_t *id, size_t n)
+{
+    if (n > KNOWN_IDS) return;
+    place[1] = place[0];
+    *place = (struct known){ .key = k };
+    memcpy(place->id, id, n * sizeof *id);
+    place->id[0] |= (uint32_t)n << ID_BITS;
+}
+
+static int encode_piece(void *context, const char *piece, size_t n)
+{
+    struct encoder *e = context;
+    struct ids *out = e->out;
+    if (n > KNOWN_SIZE) return bpe_encode(&e->t->bpe, &e->work, piece, n, out);
+    struct key k = key_of(e, piece, n);
+    struct known *place = place_of(e, k);
+    if (!same(place->key, k) && same(place[1].key, k)) {
+        struct known last = place[1];
+        place[1] = place[0];
+        place[0] = last;
+    }
+    if (same(place->key, k)) {
+        if (out->n + KNOWN_IDS > out->room) TRY(ids_reserve(out, KNOWN_IDS));
+        memcpy(out->at + out->n, place->id, sizeof place->id);
+        out->at[out->n] &= (1u << ID_BITS) - 1;
+        out->n += place->id[0] >> ID_BITS;
+        return 0;
+    }
+    size_t before = out->n;
+    TRY(bpe_encode(&e->t->bpe, &e->work, piece, n, out));
+    keep(place, k, out->at + before, out->n - before);
+    return 0;
+}
+
+/* ---- text ---- */
+
+static int encode_plain(struct encoder *e, const char *text, size_t n)
+{
+    if (!e->t->is_bytes) return chars_encode(e->t->chars, text, n, e->from + (size_t)(text - e->text), e->out);
+    return split_text(e->t->splitter, text, n, encode_piece, e);
+}
+
+/* What lies between the added tokens of one list is searched for those of the next.  A special token that is to be encoded
+ * like any text hides those of its list that begin within it, as in Hugging Face's library. */
+static int encode_from(struct encoder *e, int list, const char *text, size_t n)
+{
+    if (list == ADDED_LISTS) return n ? encode_plain(e, text, n) : 0;
+    const struct token *token;
+    size_t from = 0, at = 0;
+    while ((token = added_next(&e->t->added[list], text, n, &at))) {
+        size_t end = at + token->size;
+        FAIL_IF(token->flags & TOKEN_SPECIAL && e->specials == SPECIALS_REFUSED, E_DATA, "byte %llu: the special token %s stands in the text", (unsigned long long)(e->from + (size_t)(text - e->text) + at), token->bytes);
+        if (!(token->flags & TOKEN_SPECIAL) || e->specials == SPECIALS_AS_TOKENS) {
+            TRY(encode_from(e, list + 1, text + from, at - from));
+            TRY(ids_add(e->out, &token->id, 1));
+            from = end;
+        }
+        at = end;
+    }
+    return encode_from(e, list + 1, text + from, n - from);
+}
+
+/* ---- an encoder ---- */
+
+int encoder_open(struct encoder **out, const struct tokenizer *t, enum specials s, uint64_t expected)
+{
+    struct encoder *e = *out = calloc(1, sizeof *e);
+    FAIL_IF(!e, E_MEMORY, "no memory to encode");
+    e->t = t;
+    e->specials = s;
+    e->bits = LEAST_BITS;
+    while (e->bits < MOST_BITS && (uint64_t)16 << e->bits < expected) e->bits++;
+    e->known = calloc((size_t)2 << e->bits, sizeof *e->known);
+    if (e->known) return 0;
+    free(e);
+    *out = NULL;
+    FAIL(E_MEMORY, "no memory to encode");
+}
+
+int encoder_add(struct encoder *e, const char *text, size_t n, uint64_t from, struct ids *out)
+{
+    size_t before = out->n;
+    if (!n) return 0;
+    e->text = text;
+    e->end = text + n;
+    e->from = from;
+    e->out = out;
+    int failed = encode_from(e, 0, text, n);
+    if (failed) out->n = before;
+    return failed;
+}
+
+void encoder_close(struct encoder *e)
+{
+    if (!e) return;
+    bpe_work_free(&e->work);
+    free(e->known);
+    free(e);
+}
+
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum specials s, struct ids *out)
+{
+    struct encoder *e;
+    TRY(encoder_open(&e, t, s, n));
+    int failed = encoder_add(e, text, n, 0, out);
+    encoder_close(e);
+    return failed;
+}
+
+/* ---- by several threads ---- */
+
+/* An added token must not lie across the cut.  The cuts of split_apart are at spaces and at starts of lines. */
+size_t tokenizer_apart(const struct tokenizer *t, const char *text, size_t n, size_t most)
+{
+    if (most >= n) return n;
+    for (int list = 0; list < ADDED_LISTS; list++)
+        for (size_t i = 0; i < t->added[list].list.n; i++)
+            if (strpbrk(t->added[list].list.at[i].bytes, " \n")) return 0;
+    if (t->is_bytes) return split_apart(t->splitter, text, n, most);
+    while (most && ((unsigned char)text[most] & 0xc0) == 0x80) most--;
+    return most;
+}
+
+struct encoders {
+    const struct tokenizer *t;
+    struct crew *crew;
+    struct encoder **of;                 /* one a thread */
+    struct ids *out;
+};
+
+static size_t apart(void *context, const char *text, size_t n, size_t most) { return tokenizer_apart(((const struct encoders *)context)->t, text, n, most); }
+
+static int encode_part(void *context, int thread, const struct part *p, struct ids *ids)
+{
+    const struct encoders *e = context;
+    return encoder_add(e->of[thread], p->doc.text, p->doc.n, p->doc.from, ids);
+}
+
+static int take_part(void *context, const struct part *p, const struct ids *ids)
+{
+    (void)p;
+    return ids_add(((const struct encoders *)context)->out, ids->at, ids->n);
+}
+
+static int open_all(struct encoders *e, enum specials s, int threads, uint64_t expected)
+{
+    const struct crew_task task = { apart, encode_part, take_part, e };
+    TRY(crew_open(&e->crew, &task, threads));
+    e->of = calloc((size_t)crew_threads(e->crew), sizeof *e->of);
+    FAIL_IF(!e->of, E_MEMORY, "no memory to encode");
+    for (int i = 0; i < crew_threads(e->crew); i++) TRY(encoder_open(&e->of[i], e->t, s, expected));
+    return 0;
+}
+
+int encoders_open(struct encoders **out, const struct tokenizer *t, enum specials s, int threads, uint64_t expected)
+{
+    struct encoders *e = *out = calloc(1, sizeof *e);
+    FAIL_IF(!e, E_MEMORY, "no memory to encode");
+    e->t = t;
+    int failed = open_all(e, s, threads, expected);
+    if (!failed) return 0;
+    encoders_close(e);
+    *out = NULL;
+    return failed;
+}
+
+int encoders_add(struct encoders *e, const char *text, size_t n, struct ids *out)
+{
+    const struct document doc = { .text = text, .n = n };
+    size_t before = out->n;
+    e->out = out;
+    int failed = n ? crew_add(e->crew, &doc) : 0;
+    if (!failed) failed = crew_finish(e->crew);
+    if (failed) out->n = before;
+    return failed;
+}
+
+void encoders_forget(struct encoders *e)
+{
+    for (int i = 0; i < crew_threads(e->crew); i++) memset(e->of[i]->known, 0, ((size_t)2 << e->of[i]->bits) * sizeof *e->of[i]->known);
+}
+
+void encoders_close(struct encoders *e)
+{
+    if (!e) return;
+    for (int i = 0; e->of && i < crew_threads(e->crew); i++) encoder_close(e->of[i]);
+    free(e->of);
+    crew_close(e->crew);
+    free(e);
+}
+
+int tokenizer_encode_by(const struct tokenizer *t, const char *text, size_t n, enum specials s, int threads, struct ids *out)
+{
+    struct encoders *e;
+    TRY(encoders_open(&e, t, s, threads, n));
+    int failed = encoders_add(e, text, n, out);
+    encoders_close(e);
+    return failed;
+}
