@@ -16,6 +16,7 @@ int verb_info(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_bench(int argc, char **argv);
 int verb_tales(int argc, char **argv);
+int verb_tokenizer(int argc, char **argv);
 
 extern volatile sig_atomic_t interrupted;    /* Ctrl-C was pressed; a second time ends the program at once */
 

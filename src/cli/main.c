@@ -18,6 +18,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); int l
     { "sample", verb_sample, 1, "let a model write: nib sample out --start=\"Once\"" },
     { "eval", verb_eval, 0, "the loss of a model on data: nib eval out --dataset=data/my" },
     { "info", verb_info, 0, "what a model or configuration is, and the plan it runs by" },
+    { "tokenizer", verb_tokenizer, 0, "learn a tokenizer, use or describe one: nib tokenizer train my.txt --out my" },
     { "tales", verb_tales, 0, "stories from the built-in grammar, and its judgement of a model's" },
     { "check", verb_check, 0, "whether the checkpoints of a run folder are what was written" },
     { "bench", verb_bench, 0, "the speed of training and of writing: nib bench train --model=tiny" },
@@ -43,7 +44,7 @@ static void watch_interrupts(void)
 static int usage(FILE *to)
 {
     fprintf(to, "nib %s -- GPTs in plain C: prepare text, train, finetune, evaluate, sample\n\n", VERSION);
-    for (int i = 0; i < VERBS; i++) fprintf(to, "  nib %-7s %s\n", verbs[i].name, verbs[i].help);
+    for (int i = 0; i < VERBS; i++) fprintf(to, "  nib %-9s %s\n", verbs[i].name, verbs[i].help);
     fprintf(to, "\nnib VERB --help lists the options of a verb.\n");
     return to == stdout ? 0 : E_USAGE;
 }
