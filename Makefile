@@ -52,7 +52,7 @@ CLI      := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
 TESTS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
 EXAMPLES := $(patsubst examples/%.c,$B/examples/%,$(wildcard examples/*.c))
 
-.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-plan mutate kills clean
+.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-plan fuzz-tokenizer mutate kills clean
 .DELETE_ON_ERROR:
 all: nib libnib.a libnib.so
 
@@ -120,6 +120,9 @@ mutate:
 	@tests/mutate.sh
 fuzz-plan: $B/tests/test_plan
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_plan $<
+fuzz-tokenizer: $B/tests/test_split nib
+	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_split $<
+	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_tokenizer tests/twin/run.sh tests/twin/fuzz_tokenizer.py
 kills: $B/tests/test_cli $B/nib $(EXAMPLES)
 	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) COUNT=$${COUNT:-120} tests/long_run.sh kills $<
 fuzz:

@@ -21,7 +21,8 @@
 #define ENDS_SMALL "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 #define CLIPPED "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 
-/* The first expression of a pattern is the one that is written. */
+/* The first expression of a pattern is the one that is written.  tiktoken's own for cl100k has \p{N}{1,3}+, which repeats for Hugging
+ * Face's library instead of being possessive; nothing follows there to give back to, so it is written without. */
 static const struct { enum split_pattern pattern; const char *regex; } table[] = {
     { SPLIT_GPT2, "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+" },
     { SPLIT_GPT2, "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+" },
@@ -31,7 +32,7 @@ static const struct { enum split_pattern pattern; const char *regex; } table[] =
     { SPLIT_QWEN2, LATER("\\p{N}") },
     { SPLIT_NANOCHAT, LATER("\\p{N}{1,2}") },
     { SPLIT_NANOCHAT, LATER_POSSESSIVE("\\p{N}{1,2}") },
-    { SPLIT_CL100K, "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s" },
+    { SPLIT_CL100K, "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s" },
     { SPLIT_O200K, BEGINS_LARGE "*" ENDS_SMALL "+" CLIPPED "|" BEGINS_LARGE "+" ENDS_SMALL "*" CLIPPED
                    "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+" },
 };

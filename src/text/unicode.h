@@ -13,7 +13,7 @@ enum {
     CHAR_ALL = 127
 };
 
-enum { UNICODE_PAGE = 128, UNICODE_PAGES = 1575 };           /* behind them there are only variation selectors */
+enum { UNICODE_PAGE = 128, UNICODE_PAGES = 1608 };           /* behind them there are only variation selectors */
 extern const uint8_t unicode_page[UNICODE_PAGES];
 extern const char unicode_digit[][UNICODE_PAGE + 1];
 
