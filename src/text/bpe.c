@@ -26,10 +26,12 @@ int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size
 }
 
 static uint64_t pair_of(uint32_t left, uint32_t right) { return (uint64_t)left << 32 | right; }
-static uint64_t pair_at(const struct bpe *b, uint32_t rank) { return pair_of(b->merges.at[rank].left, b->merges.at[rank].right); }
+static uint64_t pair_at(const struct bpe *b, uint32_t i) { return pair_of(b->merges.at[i].left, b->merges.at[i].right); }
+static inline uint32_t rank_at(const struct bpe *b, uint32_t i) { return b->by_rank ? b->merges.at[i].result : i; }
+static inline uint32_t result_of(const struct bpe *b, uint32_t rank) { return b->by_rank ? rank : b->merges.at[rank].result; }
 
-/* The rank of a pair that is crowded, NONE if it is not. */
-static uint32_t crowded_rank(const struct bpe *b, uint64_t pair)
+/* The merge of a pair that is crowded, NONE if it is not. */
+static uint32_t crowded_merge(const struct bpe *b, uint64_t pair)
 {
     size_t from = 0, to = b->n_crowded;
     while (from < to) {
@@ -40,29 +42,30 @@ static uint32_t crowded_rank(const struct bpe *b, uint64_t pair)
     return from < b->n_crowded && pair_at(b, b->crowded[from]) == pair ? b->crowded[from] : NONE;
 }
 
-static int is_pair(const void *bpe, uint32_t rank, const void *pair) { return pair_at(bpe, rank) == *(const uint64_t *)pair; }
+static int is_pair(const void *bpe, uint32_t i, const void *pair) { return pair_at(bpe, i) == *(const uint64_t *)pair; }
 
 /* The rank of the merge that joins two tokens, NONE if there is none. */
 static inline uint32_t rank_of(const struct bpe *b, uint32_t left, uint32_t right)
 {
     uint64_t pair = pair_of(left, right);
-    uint32_t rank = places_find(&b->places, places_mix(pair), is_pair, b, &pair);
-    return rank == PLACES_CROWDED ? crowded_rank(b, pair) : rank;
+    uint32_t i = places_find(&b->places, places_mix(pair), is_pair, b, &pair);
+    if (i == PLACES_CROWDED) i = crowded_merge(b, pair);
+    return i == NONE ? NONE : rank_at(b, i);
 }
 
-static int twice(const struct bpe *b, uint32_t rank, uint32_t again, const char *what)
+static int twice(const struct bpe *b, uint32_t first, uint32_t again, const char *what)
 {
-    FAIL_IF(pair_at(b, rank) == pair_at(b, again), E_DATA, "%s: the merges %u and %u join the same tokens, %u and %u", what, rank, again, b->merges.at[rank].left, b->merges.at[rank].right);
+    FAIL_IF(pair_at(b, first) == pair_at(b, again), E_DATA, "%s: the merges %u and %u join the same tokens, %u and %u", what, first, again, b->merges.at[first].left, b->merges.at[first].right);
     return 0;
 }
 
-struct crowd { uint64_t pair; uint32_t rank; };
+struct crowd { uint64_t pair; uint32_t merge; };
 
 static int by_pair(const void *a, const void *b)
 {
     const struct crowd *x = a, *y = b;
     if (x->pair != y->pair) return x->pair < y->pair ? -1 : 1;
-    return x->rank < y->rank ? -1 : x->rank > y->rank;       /* only of a file that is then refused, whose message names both */
+    return x->merge < y->merge ? -1 : x->merge > y->merge;   /* only of a file that is then refused, whose message names both */
 }
 
 static int sort_crowd(struct bpe *b, const char *what)
@@ -71,7 +74,7 @@ static int sort_crowd(struct bpe *b, const char *what)
     FAIL_IF(!c, E_MEMORY, "%s: no memory for %zu merges", what, b->merges.n);
     for (size_t i = 0; i < b->n_crowded; i++) c[i] = (struct crowd){ pair_at(b, b->crowded[i]), b->crowded[i] };
     qsort(c, b->n_crowded, sizeof *c, by_pair);
-    for (size_t i = 0; i < b->n_crowded; i++) b->crowded[i] = c[i].rank;
+    for (size_t i = 0; i < b->n_crowded; i++) b->crowded[i] = c[i].merge;
     free(c);
     for (size_t i = 1; i < b->n_crowded; i++) TRY(twice(b, b->crowded[i - 1], b->crowded[i], what));
     return 0;
@@ -111,7 +114,7 @@ static int find_first(struct bpe *b, struct arena *memory, const char *what)
     memset(b->first, 0xff, 256 * 256 * sizeof *b->first);
     for (uint32_t i = 0; i < b->merges.n; i++) {
         const struct token *left = &b->vocab->at[b->merges.at[i].left], *right = &b->vocab->at[b->merges.at[i].right];
-        if (left->size == 1 && right->size == 1) b->first[(unsigned char)left->bytes[0] << 8 | (unsigned char)right->bytes[0]] = i;
+        if (left->size == 1 && right->size == 1) b->first[(unsigned char)left->bytes[0] << 8 | (unsigned char)right->bytes[0]] = rank_at(b, i);
     }
     return 0;
 }
@@ -122,30 +125,30 @@ static int find_first(struct bpe *b, struct arena *memory, const char *what)
  * if its parts are and no merge goes across the border between them before they are made. */
 
 /* x, the last symbol of the left part, and y, the first of the right one, followed back in time.  Each lasts from the rank that made it
- * until the one that takes it up; of equal ranks the left one comes first. */
-static int border_holds(const struct bpe *b, const uint32_t *made, uint32_t rank)
+ * until the one that takes it up; of equal ranks the left one comes first.  made: by token, the merge that makes it, NONE of bytes. */
+static int border_holds(const struct bpe *b, const uint32_t *made, uint32_t merge)
 {
     const struct merge *m = b->merges.at;
-    uint32_t x = m[rank].left, y = m[rank].right, x_ends = rank, y_ends = rank;
+    uint32_t x = m[merge].left, y = m[merge].right, x_ends = rank_at(b, merge), y_ends = x_ends;
     for (;;) {
-        uint32_t across = rank_of(b, x, y), x_made = made[x], y_made = made[y];
+        uint32_t across = rank_of(b, x, y), x_made = made[x] == NONE ? NONE : rank_at(b, made[x]), y_made = made[y] == NONE ? NONE : rank_at(b, made[y]);
         if (across != NONE && across < x_ends && across <= y_ends) return 0;
         if (x_made == NONE && y_made == NONE) return 1;
         if (y_made == NONE || (x_made != NONE && x_made > y_made)) {
             if (x_made >= x_ends) return 0;                  /* made after it was taken up: not learnt from text */
             x_ends = x_made;
-            x = m[x_made].right;
+            x = m[made[x]].right;
         } else {
             if (y_made >= y_ends) return 0;
             y_ends = y_made;
-            y = m[y_made].left;
+            y = m[made[y]].left;
         }
     }
 }
 
 static int find_whole(struct bpe *b, struct arena *memory, const char *what)
 {
-    uint32_t *made = malloc((b->vocab->n + (size_t)1) * sizeof *made);       /* by token: the first merge that makes it, NONE: it is a byte or nothing */
+    uint32_t *made = malloc((b->vocab->n + (size_t)1) * sizeof *made);
     b->whole = take_array(memory, b->vocab->n, 1);
     int code = made && b->whole ? 0 : error_set(E_MEMORY, __FILE__, __LINE__, "%s: no memory for %u tokens", what, b->vocab->n);
     if (!code) {
@@ -154,18 +157,18 @@ static int find_whole(struct bpe *b, struct arena *memory, const char *what)
     }
     for (uint32_t i = 0; i < b->merges.n && !code; i++) {
         const struct merge *m = &b->merges.at[i];
-        if (made[m->result] != NONE || b->whole[m->result]) continue;
+        if (b->whole[m->result] || !b->whole[m->left] || !b->whole[m->right] || !border_holds(b, made, i)) continue;
+        b->whole[m->result] = 1;
         made[m->result] = i;
-        b->whole[m->result] = b->whole[m->left] && b->whole[m->right] && border_holds(b, made, i);
     }
     free(made);
     return code;
 }
 
-int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, const char *what)
+int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, int by_rank, const char *what)
 {
     FAIL_IF(merges.n > PLACES_MOST, E_DATA, "%s: %zu merges are too many", what, merges.n);
-    *b = (struct bpe){ .vocab = v, .merges = merges };
+    *b = (struct bpe){ .vocab = v, .merges = merges, .by_rank = by_rank };
     TRY(give_places(b, memory, what));
     TRY(find_first(b, memory, what));
     TRY(find_bytes(b, what));
@@ -255,7 +258,7 @@ static void merge_all(const struct bpe *b, struct bpe_work *w, size_t keys)
         if (left->id == NONE || left->after == NONE) continue;
         struct symbol *right = &w->symbol[left->after];
         if (rank_of(b, left->id, right->id) != rank) continue;
-        left->id = b->merges.at[rank].result;
+        left->id = result_of(b, rank);
         left->after = right->after;
         right->id = NONE;
         if (left->after != NONE) w->symbol[left->after].before = place;
@@ -277,7 +280,7 @@ static int encode_word(const struct bpe *b, const unsigned char *piece, size_t n
         for (size_t i = 1; i + 1 < n; i++)
             if (rank[i] < rank[best]) best = i;
         if (rank[best] == NONE) break;
-        id[best] = b->merges.at[rank[best]].result;
+        id[best] = result_of(b, rank[best]);
         n--;
         for (size_t i = best + 1; i < n; i++) id[i] = id[i + 1];
         for (size_t i = best; i + 1 < n; i++) rank[i] = rank[i + 1];

@@ -18,11 +18,12 @@ struct merges { struct merge *at; size_t n; };               /* by rank: the ord
 struct bpe {
     const struct vocab *vocab;
     struct merges merges;
-    struct places places;                /* of ranks, by what they join */
-    uint32_t *crowded; size_t n_crowded; /* the ranks of merges that got none, sorted by what they join */
-    uint32_t *first;                     /* the ranks of merges that join two bytes: [left][right], of the bytes */
+    struct places places;                /* of merges, by what they join */
+    uint32_t *crowded; size_t n_crowded; /* the merges that got none, sorted by what they join */
+    uint32_t *first;                     /* the ranks of pairs of bytes: [left][right], of the bytes */
     uint32_t byte[256];                  /* the token of each byte */
     uint8_t *whole;                      /* by token: a piece of its bytes is merged to it and nothing else */
+    int by_rank;                         /* a merge's rank is its result's id, and several may have it; else its place among the merges */
     int whole_first;                     /* a piece that is a token is that token, whatever the merges say ("ignore_merges") */
 };
 
@@ -31,7 +32,7 @@ struct bpe {
 int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size_t left, size_t right);
 
 /* Vocabulary and merges are kept.  E_DATA if a pair occurs twice or some byte has no token. */
-int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, const char *what);
+int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, int by_rank, const char *what);
 
 /* Memory that one encoding uses again and again, one per thread.  Starts zeroed. */
 struct bpe_work { struct symbol *symbol; uint64_t *heap; size_t room; };

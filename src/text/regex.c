@@ -204,3 +204,24 @@ int regex_find(const struct regex *r, struct regex_match *m, const char *text, s
     *end = found < 0 ? n : range[1];
     return 0;
 }
+
+#ifdef FUZZ_REGEX
+#include "text/utf8.h"
+
+/* An expression, a NUL, and a text to search. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *pattern = (const char *)data, *nul = size ? memchr(pattern, 0, size) : NULL;
+    struct regex *r;
+    struct regex_match *m;
+    if (!nul || regex_open(&r, pattern)) return 0;
+    size_t n = utf8_good(nul + 1, size - (size_t)(nul + 1 - pattern)), from, end;
+    if (regex_match_open(&m)) abort();
+    for (size_t at = 0; at < n && !regex_find(r, m, nul + 1, n, at, &from, &end); at = end)
+        if (from < at || end > n || (from < n && end <= from)) abort();
+    regex_match_close(m);
+    regex_close(r);
+    return 0;
+}
+#endif

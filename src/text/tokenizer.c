@@ -77,7 +77,7 @@ int tokenizer_vocabulary(struct tokenizer *t, const struct parts *p, const char 
 
 int tokenizer_merges(struct tokenizer *t, const struct parts *p, struct merges merges, const char *what)
 {
-    TRY(bpe_build(&t->bpe, &t->memory, &t->vocab, merges, what));
+    TRY(bpe_build(&t->bpe, &t->memory, &t->vocab, merges, p->by_rank, what));
     t->bpe.whole_first = p->whole_first;
     return 0;
 }
@@ -128,7 +128,7 @@ static void take_fingerprint(struct tokenizer *t)
         if (*regex) hash_number(&s, (uint32_t)strlen(regex));
         sha256_add(&s, regex, strlen(regex));
     }
-    hash_number(&s, (uint32_t)t->bpe.whole_first);
+    hash_number(&s, (uint32_t)(t->bpe.whole_first | t->bpe.by_rank << 1));
     sha256_end(&s, hex);
     memcpy(t->fingerprint, hex, sizeof t->fingerprint - 1);
 }

@@ -21,7 +21,8 @@ void ids_free(struct ids *ids);
 
 /* ---- making one: *t is set only if it went well, and freed by tokenizer_free ---- */
 
-/* A file, or a folder with one of: tokenizer.json; vocab.bpe + encoder.json; vocab.json + merges.txt; nanoGPT's meta.pkl. */
+/* A file, or a folder with one of: tokenizer.json; vocab.bpe + encoder.json; vocab.json + merges.txt; nanoGPT's meta.pkl.  Files alone
+ * also: tiktoken's *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's tokenizer .bin, minbpe's .model. */
 int tokenizer_open(struct tokenizer **t, const char *path);
 /* Does a folder have one of these files, so that tokenizer_open is worth a try? */
 int tokenizer_is_in(const char *folder);

@@ -31,7 +31,7 @@ struct parts {
     struct tokens model, added;          /* added: sorted by bytes */
     int is_bytes;                        /* else characters, and the rest is 0 */
     struct split_stage stage[SPLIT_STAGES]; int stages;
-    int whole_first;                     /* see bpe.h */
+    int whole_first, by_rank;            /* see bpe.h */
 };
 
 #define END_OF_TEXT "<|endoftext|>"                          /* GPT-2's; the end token unless a file names another */
@@ -43,6 +43,13 @@ int  tokenizer_merges(struct tokenizer *t, const struct parts *p, struct merges 
 void tokenizer_ready(struct tokenizer *t);
 
 int64_t tokenizer_added(const struct tokenizer *t, const char *content);     /* the id of an added token, -1 if there is none */
+
+/* ---- tokenizer_ranks.c ---- */
+
+/* The merges of a vocabulary that says none: ids are ranks.  Comes in the place of tokenizer_merges. */
+int tokenizer_by_rank(struct tokenizer *t, struct parts *p, const char *what);
+/* A file of tiktoken's, llm.c's or minbpe's, whichever it is. */
+int tokenizer_of_other(struct tokenizer *t, const struct text *all, const char *path);
 
 /* ---- tokenizer_json.c ---- */
 

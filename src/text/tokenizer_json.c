@@ -284,11 +284,19 @@ static int check_model(const json_t *model, int is_bytes, const char *what)
     return check_keys(model, is_bytes ? bytes_know : chars_know, what);
 }
 
+/* What nib adds to a file for itself: other programs take the order of the merges for their ranks, which is nearly the same. */
+static int read_own(struct parts *p, const json_t *own, const char *what)
+{
+    static const char *const known[] = { "by_rank", NULL };
+    TRY(check_keys(own, known, what));
+    return optional_bool(own, "by_rank", &p->by_rank, what);
+}
+
 /* What the file asks for is looked at first, what it contains afterwards: whoever opens a file that is not for nib should
  * learn of it by its kind, not by some token. */
 static int read_root(struct tokenizer *t, const json_t *root, const char *what)
 {
-    static const char *const known[] = { "version", "added_tokens", "pre_tokenizer", "post_processor", "decoder", "model", NULL };
+    static const char *const known[] = { "version", "added_tokens", "pre_tokenizer", "post_processor", "decoder", "model", "nib", NULL };
     const json_t *version = json_object_get(root, "version");
     struct parts p = { 0 };
     json_t *model, *vocab, *merges;
@@ -299,6 +307,7 @@ static int read_root(struct tokenizer *t, const json_t *root, const char *what)
     TRY(json_get_object(root, "model", &model, what));
     TRY(check_model(model, p.is_bytes, what));
     TRY(optional_bool(model, "ignore_merges", &p.whole_first, what));
+    if (json_has(root, "nib")) TRY(read_own(&p, json_object_get(root, "nib"), what));
     TRY(read_added(t, &p, json_object_get(root, "added_tokens"), what));
     TRY(json_get_object(model, "vocab", &vocab, what));
     TRY(vocab_from_json(t, &p, vocab, what));
@@ -426,6 +435,7 @@ int tokenizer_to_json(const struct tokenizer *t, json_t **root)
     *root = json_pack("{s:s, s:n, s:n, s:o, s:n, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens",
                       added, "normalizer", "pre_tokenizer", pre, "post_processor", post, "decoder", decoder, "model", model);
     if (!*root && !failed) failed = error_set(E_MEMORY, __FILE__, __LINE__, "no memory for the tokenizer's JSON");
+    if (!failed && bytes && t->bpe.by_rank && json_object_set_new(*root, "nib", json_pack("{s:b}", "by_rank", 1))) failed = E_MEMORY;
     if (!failed) return 0;
     json_decref(*root);
     *root = NULL;
