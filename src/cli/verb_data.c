@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/cli.h"
+#include "text/dataset.h"
 #include "text/prepare.h"
 
 struct data_options { const char *out, *tokenizer, *field, *val, *file; int64_t count, seed, threads; };
@@ -52,6 +53,18 @@ static int prepare_all(const struct data_options *o, int argc, char **argv, stru
     return 0;
 }
 
+static int tell(const char *name)
+{
+    struct dataset d;
+    struct text out = { 0 };
+    TRY(dataset_open(&d, name));
+    int code = dataset_tell(&d, &out);
+    for (size_t i = 0; i < out.size && !code; i++) putchar((unsigned char)out.at[i] < ' ' && !strchr("\n\t", out.at[i]) ? '?' : out.at[i]);
+    text_free(&out);
+    dataset_close(&d);
+    return code;
+}
+
 int verb_data(int argc, char **argv)
 {
     struct data_options o;
@@ -60,11 +73,12 @@ int verb_data(int argc, char **argv)
     struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
     int done, code;
     TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 1 << 20, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\n\n"
-                    "Prepares text for training: files or folders of text or JSON lines, plain or .gz.\n\n", &done));
+    TRY(cli_options(&options, &argc, argv, 1 << 20, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\nnib data info DIR\n\n"
+                    "Prepares text for training: files or folders of text or JSON lines, plain or .gz; info says what was prepared.\n\n", &done));
     if (done) return 0;
     FAIL_IF(!argc, E_USAGE, "nib data INPUT ...: which text?");
-    code = prepare_all(&o, argc, argv, &notices);
+    FAIL_IF(!strcmp(argv[0], "info") && argc != 2, E_USAGE, "nib data info DIR: which folder?");
+    code = strcmp(argv[0], "info") ? prepare_all(&o, argc, argv, &notices) : tell(argv[1]);
     text_free(&notices);
     arena_free(&memory);
     return code;

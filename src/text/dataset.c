@@ -1,6 +1,7 @@
 /* dataset.c -- token files, mapped and checked. */
 #include "text/dataset.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "base/rng.h"
 #include "file/pickle.h"
 #include "text/prepare.h"
+#include "text/tokenizer.h"
 
 enum { DESCRIPTION_BYTES = 1 << 20, META_BYTES = 64 << 20, GPT2_VOCAB = 50257 };
 const char *const split_files[2] = { [SPLIT_TRAIN] = "train.bin", [SPLIT_VAL] = "val.bin" };
@@ -27,6 +29,8 @@ static int read_description(struct dataset *d, const json_t *root, const char *w
     if (json_has(root, "end")) TRY(json_get_int(root, "end", 0, d->vocab - 1, &d->end, what));
     if (json_has(root, "by_document")) TRY(json_get_bool(root, "by_document", &d->by_document, what));
     if (json_has(root, "longest")) TRY(json_get_int(root, "longest", 0, INT32_MAX, &d->longest, what));
+    const char *fingerprint = json_string_value(json_object_get(root, "tokenizer"));
+    if (fingerprint) snprintf(d->tokenizer, sizeof d->tokenizer, "%s", fingerprint);
     if (json_has(root, "floor")) TRY(json_get_real(root, "floor", &d->floor, what));
     FAIL_IF(d->by_document && d->end < 0, E_DATA, "%s: by_document needs an end token", what);
     return 0;
@@ -144,10 +148,22 @@ static int open_all(struct dataset *d, const char *name)
     return open_split(d, SPLIT_VAL);
 }
 
+/* dataset.json says it; else the tokenizer that lies there is taken for the one. */
+static int know_tokenizer(struct dataset *d)
+{
+    struct tokenizer *t;
+    if (*d->tokenizer || !tokenizer_is_in(d->folder)) return 0;
+    TRY(tokenizer_open(&t, d->folder));
+    snprintf(d->tokenizer, sizeof d->tokenizer, "%s", tokenizer_fingerprint(t));
+    tokenizer_free(t);
+    return 0;
+}
+
 int dataset_open(struct dataset *d, const char *name)
 {
     *d = (struct dataset){ .width = 2, .end = -1 };
     int code = open_all(d, name);
+    if (!code) code = know_tokenizer(d);
     if (code) dataset_close(d);
     return code;
 }
@@ -159,6 +175,59 @@ void dataset_close(struct dataset *d)
         free(d->split[s].start);
         d->split[s] = (struct split_tokens){ 0 };
     }
+}
+
+/* ---- tokenizers ---- */
+
+int dataset_suits(const struct dataset *d, const char *model)
+{
+    struct tokenizer *t;
+    if (!*d->tokenizer || !tokenizer_is_in(model)) return 0;
+    TRY(tokenizer_open(&t, model));
+    int same = !strcmp(tokenizer_fingerprint(t), d->tokenizer);
+    int code = same ? 0 : error_set(E_DATA, __FILE__, __LINE__, "%s was made by another tokenizer (%s) than that of %s (%s, vocabulary %u), so its ids mean other things; prepare it with: nib data TEXT --tokenizer=%s",
+                                    d->folder, d->tokenizer, model, tokenizer_fingerprint(t), tokenizer_vocab(t), model);
+    tokenizer_free(t);
+    return code;
+}
+
+static size_t ends_in(const struct dataset *d, enum split s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->split[s].n; i++) n += dataset_id(d, s, i) == d->end;
+    return n;
+}
+
+/* The first tokens of the training text. */
+static int tell_start(const struct dataset *d, const struct tokenizer *t, struct text *out)
+{
+    enum { MOST = 64 };
+    struct ids ids = { 0 };
+    int code = 0;
+    for (size_t i = 0; i < MOST && i < d->split[SPLIT_TRAIN].n && !code; i++) code = ids_add(&ids, &(uint32_t){ dataset_id(d, SPLIT_TRAIN, i) }, 1);
+    text_add(out, "it begins:\n");
+    if (!code) code = tokenizer_decode(t, ids.at, ids.n, out);
+    text_add(out, "\n");
+    ids_free(&ids);
+    return code;
+}
+
+int dataset_tell(const struct dataset *d, struct text *out)
+{
+    struct tokenizer *t;
+    text_format(out, "%s: %zu tokens to train on, %zu to validate, %d bits each, vocabulary %lld%s\n", d->folder, d->split[SPLIT_TRAIN].n, d->split[SPLIT_VAL].n, 8 * d->width, (long long)d->vocab,
+                d->needs < d->vocab && !*d->tokenizer ? " (a guess)" : "");
+    if (d->end >= 0) text_format(out, "%zu and %zu end-of-text tokens (%lld)\n", ends_in(d, SPLIT_TRAIN), ends_in(d, SPLIT_VAL), (long long)d->end);
+    if (!tokenizer_is_in(d->folder)) {
+        text_add(out, "no tokenizer lies there\n");
+        return 0;
+    }
+    TRY(tokenizer_open(&t, d->folder));
+    tokenizer_describe(t, out);
+    if (strcmp(tokenizer_fingerprint(t), d->tokenizer)) text_format(out, "another tokenizer made the ids: %s\n", d->tokenizer);
+    int code = strcmp(tokenizer_fingerprint(t), d->tokenizer) ? 0 : tell_start(d, t, out);
+    tokenizer_free(t);
+    return code;
 }
 
 /* ---- windows ---- */

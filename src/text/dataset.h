@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 enum split { SPLIT_TRAIN, SPLIT_VAL };
 extern const char *const split_files[2];     /* "train.bin", "val.bin" */
@@ -27,6 +28,7 @@ struct dataset {
     int64_t end;                         /* the end-of-text token, -1: none */
     int by_document;                     /* windows start where documents start, and evaluation takes documents one by one */
     int64_t longest;                     /* the longest document, end token included; 0: unknown */
+    char tokenizer[17];                  /* the fingerprint of the tokenizer that made the ids; "" if nothing says it */
     double floor;                        /* nats a token that no model can beat on the validation text; 0: unknown */
     struct split_tokens split[2];
 };
@@ -35,6 +37,11 @@ struct dataset {
 int  dataset_open(struct dataset *d, const char *name);
 void dataset_close(struct dataset *d);
 int  dataset_write(const struct dataset *d, const char *fingerprint);    /* dataset.json; folder must be set */
+
+/* E_DATA: the model's folder has a tokenizer, and it is another than the one that made these ids. */
+int  dataset_suits(const struct dataset *d, const char *model);
+/* For people: numbers of tokens and documents, the tokenizer, how the text begins. */
+int  dataset_tell(const struct dataset *d, struct text *out);
 
 /* Where dataset_open looks: the folder itself, or data/NAME. */
 int  dataset_find(char folder[PATH_SIZE], const char *name);

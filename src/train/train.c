@@ -100,6 +100,7 @@ static int open_data(struct run *r)
 static int open_tokenizer(struct run *r)
 {
     const char *const folders[] = { r->data.folder, r->resumes ? r->s->out_dir : r->from };
+    if (*folders[1]) TRY(dataset_suits(&r->data, folders[1]));
     for (int i = 0; i < 2 && *folders[i]; i++)
         if (tokenizer_is_in(folders[i])) return tokenizer_open(&r->tokenizer, folders[i]);
     return 0;
