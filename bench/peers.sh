@@ -5,6 +5,8 @@
 #   nanogpt             nanoGPT's README recipe for a laptop, from start to end of the program, against its train.py
 #   sample, startup     ten samples of 500 characters from these two runs; a single character, against its sample.py
 #   decode              GPT-2 124M reading a prompt of 512 and writing 128 tokens, against llama.cpp
+#   tokenizer           text to GPT-2's ids, against tiktoken; a tokenizer learnt from text, the whole program, against the training
+#                       alone by Hugging Face's tokenizers; on ../shared/data, or NIB_DATA
 #   limits              nib's own yardsticks, against bench/peers/limits.c
 #
 # Without PART all; what needs something that is not there is skipped by name.  In each round each side runs once, as a new process
@@ -174,6 +176,27 @@ write() {
 sample() { write "ten samples" "--num_samples=10 --max_new_tokens=500"; }
 startup() { write "first character" "--num_samples=1 --max_new_tokens=1"; }
 
+# ---- tokenizers ----
+
+tokenizer() {
+    has_python "tiktoken, tokenizers" || { skip "tokenizer (no tiktoken: bench/peers/setup.sh installs it)"; return; }
+    data=${NIB_DATA:-../shared/data}
+    [ -f "$data/gpt2-bpe/vocab.bpe" ] || { skip "tokenizer (no gpt2-bpe in $data)"; return; }
+    gunzip -c "$data/enwik8/enwik8_first4000000.gz" >"$dir/enwik8" || return
+    libraries="$python bench/peers/tokenizers_peer.py"
+    for n in 1 "$threads"; do
+        for text in "$dir/enwik8" "$data/tinyshakespeare/input.txt"; do
+            name=$(echo "$text" | sed 's,/input.txt,,; s,.*/,,')
+            contest "$nib bench tokenizer $data/gpt2-bpe $text --threads=$n --json" "$libraries encode $text $data/gpt2-bpe --threads=$n" &&
+                row "encode $name" "--threads=$n" MB/s encode_mb_s encode_mb_s
+        done
+    done
+    for vocab in 1024 4096 32768; do
+        contest "sh $dir/clock nib . $nib tokenizer train $dir/enwik8 --vocab=$vocab --out=$dir/learnt --threads=$threads" "$libraries train $dir/enwik8 --vocab=$vocab --threads=$threads" &&
+            row "learn $vocab tokens" "--threads=$threads" s s s
+    done
+}
+
 # ---- limits ----
 
 limits() {
@@ -185,7 +208,7 @@ limits() {
 
 # ---- the whole ----
 
-parts="tiny baby 124m decode nanogpt sample startup limits"
+parts="tiny baby 124m decode nanogpt sample startup tokenizer limits"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $parts
 for part in "$@"; do

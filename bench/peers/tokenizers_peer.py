@@ -1,70 +1,67 @@
 #!/usr/bin/env python3
-"""tokenizers_peer.py -- GPT-2's ids by tiktoken and by Hugging Face's tokenizers, one thread and two, and their training of BPE.
+"""tokenizers_peer.py -- text to GPT-2's ids by tiktoken, and BPE learnt by Hugging Face's tokenizers; one JSON object.
 
-    tokenizers_peer.py TEXT GPT2
+    tokenizers_peer.py encode TEXT GPT2 [--threads=1]      GPT2: a folder with GPT-2's encoder.json and vocab.bpe
+    tokenizers_peer.py train TEXT [--vocab=4096] [--threads=1]
 
-TEXT is a file, .gz or not; GPT2 a folder with GPT-2's encoder.json and vocab.bpe."""
-import gzip
+With several threads tiktoken gets the text in 64 documents, since it has no other way to use them; so does the trainer."""
+import argparse
+import json
 import os
 import pathlib
-import sys
 import time
 
-os.environ.setdefault("RAYON_NUM_THREADS", "2")
-import tiktoken
-import tokenizers
-from tiktoken.load import data_gym_to_mergeable_bpe_ranks
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+parser = argparse.ArgumentParser()
+parser.add_argument("what", choices=["encode", "train"])
+parser.add_argument("text")
+parser.add_argument("gpt2", nargs="?")
+parser.add_argument("--vocab", type=int, default=4096)
+parser.add_argument("--threads", type=int, default=1)
+ROUNDS = 5
 
-PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
-
-def best(work, rounds=3):
+def best(work, rounds):
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
-        result = work()
+        work()
         times.append(time.perf_counter() - start)
-    return min(times), result
+    return min(times)
 
 
-def by_tiktoken(text, docs, gpt2, mb):
+def encode(o, text, docs):
+    import tiktoken
+    from tiktoken.load import data_gym_to_mergeable_bpe_ranks
+    gpt2 = pathlib.Path(o.gpt2)
     ranks = data_gym_to_mergeable_bpe_ranks(str(gpt2 / "vocab.bpe"), str(gpt2 / "encoder.json"))
-    t = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256})
-    s, ids = best(lambda: t.encode_ordinary(text))
-    print(f"tiktoken {tiktoken.__version__} encode whole text, 1 thread: {mb / s:.1f} MB/s, {len(ids)} ids")
-    s, _ = best(lambda: t.encode_ordinary_batch(docs, num_threads=2))
-    print(f"tiktoken encode_batch, 2 threads: {mb / s:.1f} MB/s")
-    return ids
+    pattern = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"    # as tiktoken_ext has it
+    t = tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    if o.threads > 1:
+        seconds = best(lambda: t.encode_ordinary_batch(docs, num_threads=o.threads), ROUNDS)
+    else:
+        seconds = best(lambda: t.encode_ordinary(text), ROUNDS)
+    return {"peer": f"tiktoken {tiktoken.__version__}", "encode_mb_s": len(text.encode()) / 1e6 / seconds}
 
 
-def by_tokenizers(text, docs, gpt2, mb, ids):
-    t = Tokenizer(models.BPE.from_file(str(gpt2 / "encoder.json"), str(gpt2 / "vocab.bpe")))
-    t.pre_tokenizer, t.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    s, e = best(lambda: t.encode(text), 1)
-    print(f"tokenizers {tokenizers.__version__} encode whole text: {mb / s:.1f} MB/s, ids equal tiktoken's: {e.ids == ids}")
-    s, _ = best(lambda: t.encode_batch_fast(docs), 2)
-    print(f"tokenizers encode_batch_fast, 2 threads: {mb / s:.1f} MB/s")
+def train(o, docs):
+    os.environ["RAYON_NUM_THREADS"] = str(o.threads)
+    import tokenizers
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-
-def training(docs, mb):
-    for size in 1024, 4096, 32768:
+    def work():
         t = Tokenizer(models.BPE())
         t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-        s, _ = best(lambda: t.train_from_iterator(docs, trainer), 1)
-        print(f"tokenizers train BPE {size}: {s:.2f} s, {mb / s:.1f} MB/s")
+        t.train_from_iterator(docs, trainers.BpeTrainer(vocab_size=o.vocab, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return {"peer": f"tokenizers {tokenizers.__version__}", "s": best(work, 2)}
 
 
 def main():
-    path, gpt2 = sys.argv[1], pathlib.Path(sys.argv[2])
-    with (gzip.open if path.endswith(".gz") else open)(path, "rb") as f:
-        text = f.read().decode("utf-8", "replace")
-    mb, lines = len(text.encode()) / 1e6, text.splitlines(keepends=True)
+    o = parser.parse_args()
+    text = pathlib.Path(o.text).read_bytes().decode(errors="replace")
+    lines = text.splitlines(keepends=True)
     docs = ["".join(lines[i::64]) for i in range(64)]
-    ids = by_tiktoken(text, docs, gpt2, mb)
-    by_tokenizers(text, docs, gpt2, mb, ids)
-    training(docs, mb)
+    print(json.dumps(encode(o, text, docs) if o.what == "encode" else train(o, docs)))
 
 
-main()
+if __name__ == "__main__":
+    main()
