@@ -1,7 +1,9 @@
 /* test_dataset.c -- text encoded by several threads, and what a prepared folder says of itself. */
 #include "text/dataset.h"
 
+#include "text/documents.h"
 #include "text/prepare.h"
+#include "text/utf8.h"
 #include "tokens.h"
 
 /* Some hundred kilobytes: words, numbers, line ends, signs, other scripts, bytes that are no text, special tokens. */
@@ -121,6 +123,58 @@ static void prepared_by_threads(void **state)
     text_free(&lines);
 }
 
+static void assert_split(const char *path, const struct tokenizer *t, const char *text, size_t n)
+{
+    struct text file = { 0 };
+    struct ids ids = encoded(t, text, n, SPECIALS_AS_TEXT);
+    assert_ok(file_read(path, 1 << 26, &file));
+    assert_int_equal(file.size, 2 * ids.n);
+    for (size_t i = 0; i < ids.n; i++) assert_int_equal((unsigned char)file.at[2 * i] | (unsigned char)file.at[2 * i + 1] << 8, ids.at[i]);
+    ids_free(&ids);
+    text_free(&file);
+}
+
+/* A text that is larger than what is read at once: the ids are those of the whole, cut by characters. */
+static void stretches(void **state)
+{
+    struct text text = { 0 };
+    struct tokenizer *t = opened(BPE300);
+    (void)state;
+    made_up(&text, 35 << 20);
+    size_t characters = 0, cut = 0, size;
+    for (size_t i = 0; i < text.size; i += size, characters++) utf8_next(text.at + i, text.size - i, &size);
+    for (size_t i = 0; i < (size_t)((double)characters * 0.9); i++, cut += size) utf8_next(text.at + cut, text.size - cut, &size);
+    assert_ok(file_write(at("large.txt"), text.at, text.size));
+    assert_ok(prepare_by(at("large.txt"), at("large"), BPE300, 2));
+    assert_split(at("large/train.bin"), t, text.at, cut);
+    assert_split(at("large/val.bin"), t, text.at + cut, text.size - cut);
+    memset(text.at, 'x', text.size);                         /* nowhere to cut: read whole, though larger than a stretch */
+    assert_ok(file_write(at("large.txt"), text.at, 17 << 20));
+    assert_ok(prepare_by(at("large.txt"), at("large"), BPE300, 2));
+    assert_split(at("large/train.bin"), t, text.at, (size_t)((17 << 20) * 0.9));
+    text_free(&text);
+    tokenizer_free(t);
+}
+
+/* Cuts between characters: never within one, and near the place that was asked for. */
+static void between_characters(void **state)
+{
+    struct text text = { 0 };
+    (void)state;
+    made_up(&text, 3000);
+    text_add(&text, "\xf0\x9f\x8c\x8a\x80\x80\x80\x80\x80");
+    for (size_t most = 0; most < text.size; most++) {
+        size_t at = documents_between(NULL, text.at, text.size, most), characters = 0, apart = 0, size;
+        assert_in_range(at, most > 3 ? most - 3 : 0, most);
+        for (size_t i = 0; i < text.size; i += size, characters++) utf8_next(text.at + i, text.size - i, &size);
+        for (size_t i = 0; i < at; i += size, apart++) utf8_next(text.at + i, at - i, &size);
+        for (size_t i = at; i < text.size; i += size, apart++) utf8_next(text.at + i, text.size - i, &size);
+        assert_int_equal(apart, characters);
+        assert_int_equal(utf8_count(text.at, at), apart - utf8_count(text.at + at, text.size - at));
+    }
+    text_free(&text);
+}
+
 static void tells(void **state)
 {
     struct dataset d;
@@ -147,7 +201,7 @@ static void tells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_threads), cmocka_unit_test(special_tokens_refused), cmocka_unit_test(prepared_by_threads), cmocka_unit_test(tells),
+        cmocka_unit_test(by_threads), cmocka_unit_test(special_tokens_refused), cmocka_unit_test(prepared_by_threads), cmocka_unit_test(stretches), cmocka_unit_test(between_characters), cmocka_unit_test(tells),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

@@ -87,7 +87,7 @@ static int gather_parts(struct crew *c, const struct document *doc)
     for (size_t most = PART, left = doc->n; left > 0; most *= 2) {
         p.doc.n = most < left ? c->task.apart(c->task.context, p.doc.text, left, most) : left;
         if (!p.doc.n) continue;
-        p.last = p.doc.n == left;
+        p.last = p.doc.n == left && !doc->more;
         TRY(gather(c, &p));
         left -= p.doc.n;
         p.doc.text += p.doc.n;
@@ -101,7 +101,7 @@ int crew_add(struct crew *c, const struct document *doc)
 {
     if (doc->n > PART) return gather_parts(c, doc);
     if (doc->n > GATHER - c->used) TRY(crew_finish(c));
-    struct part p = { *doc, 1 };
+    struct part p = { *doc, !doc->more };
     p.doc.text = memcpy(c->held + c->used, doc->text, doc->n);
     c->used += doc->n;
     return gather(c, &p);

@@ -8,8 +8,7 @@
 struct part { struct document doc; int last; };
 
 struct crew_task {
-    /* The last place, at `most` or before, where a text may be cut into parts that can be worked on by themselves; 0: nowhere. */
-    size_t (*apart)(void *context, const char *text, size_t n, size_t most);
+    documents_apart *apart;              /* parts can be worked on by themselves */
     int (*work)(void *context, int thread, const struct part *p, struct ids *out);      /* by any thread, in any order */
     int (*take)(void *context, const struct part *p, const struct ids *ids);            /* by one, in the order of the text; may be NULL */
     void *context;

@@ -23,6 +23,7 @@ enum {
     FIRST_BYTES = 4096,                  /* a binary file without a 0 among so many is rare */
     REASON = 512,
     DOCUMENT_LIMIT = 1 << 30,            /* bytes; a gzip file of 1 MB may hold that much */
+    STRETCH = 16 << 20,                  /* bytes of a text that are read before it is cut */
 };
 
 struct source {
@@ -254,6 +255,7 @@ static int add_held(struct documents *d, const char *path)
 
 struct reading {
     const struct documents *d;
+    documents_apart *apart;
     int (*visit)(void *context, const struct document *doc);
     void *context;
     struct text text;                    /* a file, or a line */
@@ -322,15 +324,50 @@ static int visit_whole(const struct reading *r, const struct source *s, const st
     return doc.n ? r->visit(r->context, &doc) : 0;
 }
 
+/* Reads on until so many bytes are there, or the file has ended.  *more: it has not. */
+static int read_on(struct stream *in, const char *path, struct text *text, size_t wanted, int *more)
+{
+    enum { PIECE = 1 << 16 };
+    for (*more = 1; text->size < wanted && *more;) {
+        size_t n, size = text->size;
+        char *to = text_more(text, PIECE);
+        FAIL_IF(!to, E_MEMORY, "%s: no memory for its text", path);
+        TRY(stream_read(in, to, PIECE, &n));
+        text->size = size + n;
+        *more = n > 0;
+    }
+    return 0;
+}
+
+/* A file's text, in stretches.  At least its last byte stays for the one without `more`. */
+static int visit_stretches(struct reading *r, const struct source *s, struct stream *in)
+{
+    struct document doc = { .path = s->path, .more = 1 };
+    for (size_t wanted = STRETCH; doc.more;) {
+        TRY(read_on(in, s->path, &r->text, wanted, &doc.more));
+        doc.n = doc.more ? r->apart(r->context, r->text.at, r->text.size, r->text.size - 1) : r->text.size;
+        doc.text = r->text.at;
+        doc.read = r->before + stream_position(in);
+        FAIL_IF(!doc.n && doc.more && r->text.size > DOCUMENT_LIMIT, E_DATA, "%s: more than 1 GiB from byte %llu on without a place to cut; put line ends into it, or make JSON lines of it", s->path, (unsigned long long)doc.from);
+        wanted = doc.n ? STRETCH : 2 * r->text.size;
+        if (!doc.n) continue;
+        TRY(r->visit(r->context, &doc));
+        doc.from += doc.n;
+        r->text.size -= doc.n;
+        memmove(r->text.at, r->text.at + doc.n, r->text.size);
+    }
+    return 0;
+}
+
 static int visit_file(struct reading *r, const struct source *s)
 {
     struct stream *in;
     TRY(stream_open(&in, s->path));
     text_clear(&r->text);
-    int failed = s->lines ? visit_lines(r, s, in) : read_all(in, s->path, &r->text);
+    int failed = s->lines ? visit_lines(r, s, in) : visit_stretches(r, s, in);
     r->before += stream_size(in);
     stream_close(in);
-    return failed || s->lines ? failed : visit_whole(r, s, &r->text);
+    return failed;
 }
 
 static int visit_source(struct reading *r, const struct source *s)
@@ -340,9 +377,18 @@ static int visit_source(struct reading *r, const struct source *s)
     return visit_whole(r, s, &s->held);
 }
 
-int documents_each(const struct documents *d, int (*visit)(void *context, const struct document *doc), void *context)
+size_t documents_between(void *context, const char *text, size_t n, size_t most)
 {
-    struct reading r = { .d = d, .visit = visit, .context = context };
+    (void)context;
+    if (most >= n) return n;
+    for (size_t at = most; at && at + 3 >= most; at--)       /* the first byte of a character is among these, unless text[most] is none's */
+        if (((unsigned char)text[at] & 0xc0) != 0x80) return at;
+    return most;
+}
+
+int documents_each(const struct documents *d, documents_apart *apart, int (*visit)(void *context, const struct document *doc), void *context)
+{
+    struct reading r = { .d = d, .apart = apart, .visit = visit, .context = context };
     int failed = 0;
     for (size_t i = 0; i < d->n && !failed; i++) failed = visit_source(&r, &d->source[i]);
     text_free(&r.text);
@@ -421,7 +467,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint64_t sum[2] = { 0 };
         if (documents_open(&d, (const char *const[]){ path }, 1, "text", NULL)) break;
         d->source[0].lines = lines;
-        int failed = documents_each(d, check_document, &sum[0]), again = documents_each(d, check_document, &sum[1]);
+        int failed = documents_each(d, documents_between, check_document, &sum[0]), again = documents_each(d, documents_between, check_document, &sum[1]);
         if (failed != again || sum[0] != sum[1]) abort();
         documents_close(d);
     }

@@ -14,7 +14,8 @@ struct documents;
 struct document {
     const char *text; size_t n;          /* at least one byte, at most 2^30; valid during the visit */
     const char *path; uint64_t line;     /* where it is from; line 0: the whole file, */
-    uint64_t from;                       /* or what begins at this byte of it */
+    uint64_t from;                       /* or what begins at this byte of it; */
+    int more;                            /* the next one goes on with the same text */
     uint64_t read;                       /* bytes of all files up to here, as they are on disk: for progress */
 };
 
@@ -31,9 +32,15 @@ void documents_close(struct documents *d);                               /* NULL
 int      documents_are_one(const struct documents *d);                   /* one plain file: a text, not a collection */
 uint64_t documents_size(const struct documents *d);                      /* bytes on disk */
 
-/* Hands every document to visit, in order, until one of the calls fails.  May be repeated.  A line that is not JSON or lacks
- * the field, damaged gzip and a text that is too long are E_DATA and name file and line. */
-int documents_each(const struct documents *d, int (*visit)(void *context, const struct document *doc), void *context);
+/* The last place, at `most` or before, where a text may be cut in two; 0: nowhere. */
+typedef size_t documents_apart(void *context, const char *text, size_t n, size_t most);
+/* One between characters. */
+size_t documents_between(void *context, const char *text, size_t n, size_t most);
+
+/* Hands every document to visit, in order, until one of the calls fails.  May be repeated.  The text of a large file comes in stretches
+ * of some megabytes, cut where `apart` says.  A line that is not JSON or lacks the field, damaged gzip and a text that is too
+ * long to be held without a cut are E_DATA and name file and line. */
+int documents_each(const struct documents *d, documents_apart *apart, int (*visit)(void *context, const struct document *doc), void *context);
 
 /* Puts "file: " or "file: line 7: " in front of the recorded error; returns code. */
 int document_error(int code, const struct document *doc);

@@ -18,6 +18,7 @@ struct preparation {
     enum split split;                    /* whose documents are being visited, */
     int closes;                          /* and whether the end-of-text token stands behind each */
     uint64_t found[2];                   /* documents of each, by the first pass */
+    uint64_t characters_in, characters_read, cut_at;         /* of one text: so many characters are there, were encoded, train */
     uint64_t train, encoded;             /* so many documents train, those behind them validate; so many are encoded */
     uint64_t read, all;                  /* bytes read so far, and in both passes together, for progress */
     uint8_t *characters;                 /* for a vocabulary of characters: one bit a code point; else NULL */
@@ -28,10 +29,10 @@ struct preparation {
     struct prepared done;
 };
 
-static int pass(struct preparation *p, enum split s, int (*visit)(void *context, const struct document *doc))
+static int pass(struct preparation *p, enum split s, documents_apart *apart, int (*visit)(void *context, const struct document *doc))
 {
     p->split = s;
-    TRY(documents_each(p->texts[s], visit, p));
+    TRY(documents_each(p->texts[s], apart, visit, p));
     p->read += documents_size(p->texts[s]);
     return 0;
 }
@@ -41,14 +42,25 @@ static void report(const struct preparation *p, const struct document *doc)
     if (p->o->progress) p->o->progress(p->o->context, p->read + doc->read, p->all);
 }
 
+/* Whether there is one text, cut by characters, of which the end validates. */
+static int is_cut(const struct preparation *p) { return documents_are_one(p->texts[SPLIT_TRAIN]) && !p->texts[SPLIT_VAL]; }
+
+/* Where character number `n` begins; what is not UTF-8 counts as the U+FFFD that would be shown for it. */
+static size_t place_of(const struct document *doc, uint64_t n)
+{
+    size_t at = 0, size;
+    for (; at < doc->n && n > 0; at += size, n--) utf8_next(doc->text + at, doc->n - at, &size);
+    return at;
+}
+
 /* ---- the first pass ---- */
 
 static int find_characters(uint8_t *characters, const struct document *doc)
 {
     size_t at = utf8_mark(characters, doc->text, doc->n);
-    FAIL_IF(at < doc->n && doc->text[at], E_DATA, "byte %zu (0x%02x) is not UTF-8; convert the text, or choose a tokenizer of bytes such as gpt2",
-            at, (unsigned char)doc->text[at]);
-    FAIL_IF(at < doc->n, E_DATA, "byte %zu is 0, which is no character; remove it, or choose a tokenizer of bytes such as gpt2", at);
+    FAIL_IF(at < doc->n && doc->text[at], E_DATA, "byte %llu (0x%02x) is not UTF-8; convert the text, or choose a tokenizer of bytes such as gpt2",
+            (unsigned long long)(doc->from + at), (unsigned char)doc->text[at]);
+    FAIL_IF(at < doc->n, E_DATA, "byte %llu is 0, which is no character; remove it, or choose a tokenizer of bytes such as gpt2", (unsigned long long)(doc->from + at));
     return 0;
 }
 
@@ -57,8 +69,9 @@ static int look_at(void *context, const struct document *doc)
     struct preparation *p = context;
     int failed = p->characters ? find_characters(p->characters, doc) : 0;
     if (failed) return document_error(failed, doc);
-    p->found[p->split]++;
-    p->done.documents++;
+    if (is_cut(p)) p->characters_in += utf8_count(doc->text, doc->n);
+    p->found[p->split] += !doc->more;
+    p->done.documents += !doc->more;
     p->done.bytes += doc->n;
     report(p, doc);
     return 0;
@@ -76,7 +89,9 @@ static int share_documents(struct preparation *p)
     uint64_t n = p->train = p->found[SPLIT_TRAIN];
     FAIL_IF(n == 0, E_DATA, "%s: no text in it", p->o->inputs[0]);
     FAIL_IF(p->texts[SPLIT_VAL] && !p->found[SPLIT_VAL], E_DATA, "%s: no text in it", p->o->val);
-    if (p->texts[SPLIT_VAL] || documents_are_one(p->texts[SPLIT_TRAIN])) return 0;
+    p->cut_at = train_of(p, p->characters_in);
+    FAIL_IF(is_cut(p) && (p->cut_at == 0 || p->cut_at == p->characters_in), E_DATA, "%s: too short to be cut into train and val", p->o->inputs[0]);
+    if (p->texts[SPLIT_VAL] || is_cut(p)) return 0;
     FAIL_IF(n == 1, E_DATA, "%s: one document cannot both train and validate; give another text with --val FILE", p->o->inputs[0]);
     p->train = train_of(p, n);
     if (p->train == n) p->train--;
@@ -107,40 +122,30 @@ static int write_part(void *context, const struct part *part, const struct ids *
     return end < 0 ? 0 : token_files_add(&p->files, s, &(uint32_t){ (uint32_t)end }, 1);
 }
 
-/* Where character number `n` begins; what is not UTF-8 counts as the U+FFFD that would be shown for it. */
-static size_t place_of(const struct document *doc, uint64_t n)
-{
-    size_t at = 0, size;
-    for (; at < doc->n && n > 0; at += size, n--) utf8_next(doc->text + at, doc->n - at, &size);
-    return at;
-}
-
-static uint64_t count_characters(const struct document *doc)
-{
-    uint64_t n = 0;
-    for (size_t at = 0, size; at < doc->n; at += size, n++) utf8_next(doc->text + at, doc->n - at, &size);
-    return n;
-}
-
-/* One text, cut by characters.  Each part is encoded by itself, so that no token stands across the cut. */
+/* A stretch of the one text.  What is before the cut and what is behind it are encoded by themselves, so that no token stands across. */
 static int cut(struct preparation *p, const struct document *doc)
 {
     struct document part = *doc;
-    uint64_t n = count_characters(doc), train = train_of(p, n);
-    FAIL_IF(train == 0 || train == n, E_DATA, "%s: too short to be cut into train and val", doc->path);
-    part.n = place_of(doc, train);
+    uint64_t before = p->characters_read, n = utf8_count(doc->text, doc->n);
+    p->characters_read += n;
+    if (before >= p->cut_at || p->characters_read <= p->cut_at) {
+        if (p->characters_read == p->cut_at) part.more = 0;
+        return crew_add(p->crew, &part);
+    }
+    part.n = place_of(doc, p->cut_at - before);
+    part.more = 0;
     TRY(crew_add(p->crew, &part));
     part.text += part.n;
-    part.from = part.n;
+    part.from += part.n;
     part.n = doc->n - part.n;
+    part.more = doc->more;
     return crew_add(p->crew, &part);
 }
 
 static int encode(void *context, const struct document *doc)
 {
     struct preparation *p = context;
-    int is_one = documents_are_one(p->texts[p->split]);
-    TRY(is_one && !p->texts[SPLIT_VAL] ? cut(p, doc) : crew_add(p->crew, doc));
+    TRY(is_cut(p) ? cut(p, doc) : crew_add(p->crew, doc));
     report(p, doc);
     return 0;
 }
@@ -155,7 +160,7 @@ static int encode_all(struct preparation *p)
     for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++) {
         if (!p->texts[s]) continue;
         p->closes = !documents_are_one(p->texts[s]);
-        TRY(pass(p, s, encode));
+        TRY(pass(p, s, apart, encode));
         TRY(crew_finish(p->crew));
     }
     return 0;
@@ -193,7 +198,7 @@ static int start_tokenizer(struct preparation *p)
 static int write_files(struct preparation *p)
 {
     for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++)
-        if (p->texts[s]) TRY(pass(p, s, look_at));
+        if (p->texts[s]) TRY(pass(p, s, documents_between, look_at));
     TRY(share_documents(p));
     if (p->characters) TRY(tokenizer_of_marked(&p->tokenizer, p->characters));
     token_files_use(&p->files, p->tokenizer);

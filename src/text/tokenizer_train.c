@@ -51,7 +51,7 @@ static size_t apart(void *context, const char *text, size_t n, size_t most)
 static int read_document(void *context, const struct document *doc)
 {
     struct training *r = context;
-    r->done.documents++;
+    r->done.documents += !doc->more;
     r->done.bytes += doc->n;
     TRY(crew_add(r->crew, doc));
     if (r->o->reading) r->o->reading(r->o->context, doc->read, documents_size(r->texts));
@@ -64,7 +64,7 @@ static int count_all(struct training *r)
     int threads = crew_threads(r->crew);
     r->tally = calloc((size_t)threads, sizeof *r->tally);
     FAIL_IF(!r->tally, E_MEMORY, "no memory to count pieces of text");
-    TRY(documents_each(r->texts, read_document, r));
+    TRY(documents_each(r->texts, apart, read_document, r));
     TRY(crew_finish(r->crew));
     for (int i = 1; i < threads; i++) {
         TRY(tally_merge(&r->tally[0], &r->tally[i]));

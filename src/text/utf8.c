@@ -35,22 +35,32 @@ size_t utf8_put(char out[4], uint32_t point)
     return n;
 }
 
+/* Eight ASCII characters begin at s. */
+static int eight_are_ascii(const char *s)
+{
+    uint64_t eight;
+    memcpy(&eight, s, sizeof eight);
+    return !(eight & 0x8080808080808080u);
+}
+
 size_t utf8_good(const char *s, size_t n)
 {
-    size_t at = 0, size;
-    while (at < n) {
-        uint64_t eight;
-        if (n - at >= sizeof eight) {
-            memcpy(&eight, s + at, sizeof eight);
-            if (!(eight & 0x8080808080808080u)) {            /* eight ASCII characters at once */
-                at += sizeof eight;
-                continue;
-            }
-        }
-        if (utf8_next(s + at, n - at, &size) < 0) break;
-        at += size;
+    size_t at = 0;
+    for (size_t size; at < n; at += size) {
+        if (n - at >= 8 && eight_are_ascii(s + at)) size = 8;
+        else if (utf8_next(s + at, n - at, &size) < 0) break;
     }
     return at;
+}
+
+size_t utf8_count(const char *s, size_t n)
+{
+    size_t count = 0;
+    for (size_t at = 0, size; at < n; at += size) {
+        if (n - at >= 8 && eight_are_ascii(s + at)) size = 8, count += 8;
+        else utf8_next(s + at, n - at, &size), count++;
+    }
+    return count;
 }
 
 size_t utf8_bad(const char *s, size_t n)

@@ -15,6 +15,7 @@ size_t  utf8_put(char out[4], uint32_t point);               /* returns the leng
 
 size_t  utf8_good(const char *s, size_t n);                  /* bytes at the start of s that are whole characters */
 size_t  utf8_bad(const char *s, size_t n);                   /* bytes at the start of s that are not, up to the next that is */
+size_t  utf8_count(const char *s, size_t n);                 /* characters, and what would be replaced by U+FFFD */
 /* Sets the bits of the characters that occur, one a code point: seen has UTF8_POINTS / 8 bytes.  Returns n, or the place of the
  * first that a text should not have: a byte that is not UTF-8, or NUL. */
 size_t  utf8_mark(uint8_t *seen, const char *s, size_t n);
