@@ -121,7 +121,10 @@ static void find_gpt2(void **state)
 
 static const struct { const char *change, *message; } refusals[] = {
     { "{'version': '2.0'}", "\"version\" is \"2.0\"" },
-    { "{'normalizer': {'type': 'NFC'}}", "\"normalizer\" is {\"type\":\"NFC\"}" },
+    { "{'normalizer': {'type': 'StripAccents'}}", "\"normalizer\" is {\"type\":\"StripAccents\"}" },
+    { "{'normalizer': {'type': 'Sequence', 'normalizers': [{'type': 'NFC'}, {'type': 'Prepend', 'prepend': '_'}]}}", "\"normalizer\" is {\"type\":\"Prepend\"" },
+    { "{'normalizer': {'type': 'NFC'}, 'pre_tokenizer': null, 'decoder': {'type': 'Fuse'}}", "\"normalizer\" is {\"type\":\"NFC\"}" },
+    { "{'normalizer': {'type': 'Lowercase'}, 'added_tokens': [{'id': 600, 'content': '<X>', 'special': true, 'normalized': true}]}", "the added token \"<X>\" is \"normalized\", and that would change it" },
     { "{'truncation': {'max_length': 512}}", "\"truncation\" is" },
     { "{'padding': {'length': 512}}", "\"padding\" is" },
     { "{'pre_tokenizer': {'type': 'Metaspace', 'replacement': '_'}}", "\"pre_tokenizer\" is {\"type\":\"Metaspace\"" },
@@ -181,6 +184,40 @@ static const struct { const char *change, *message; } refusals[] = {
     { "{'added_tokens': [{'id': 16777216, 'content': '<x>', 'special': true}]}", "\"id\" is 16777216" },
 };
 
+/* What comes back of a text is what it was normalized to; bytes that are no text, and characters that are too new for others' tables, as they were. */
+static void normalizers(void **state)
+{
+    static const struct { const char *normalizer, *text, *back; } rows[] = {
+        { "{\"type\": \"NFC\"}", "e\xcc\x81 \xe1\x84\x92\xe1\x85\xa1 A\xff" "e\xcc\x81", "\xc3\xa9 \xed\x95\x98 A\xff\xc3\xa9" },
+        { "{\"type\": \"NFD\"}", "\xc3\xa9 \xf0\x91\xa4\xb8", "e\xcc\x81 \xf0\x91\xa4\xb8" },
+        { "{\"type\": \"NFKC\"}", "\xef\xac\x81 \xc2\xb2 \xe3\x8b\xbf", "fi 2 \xe3\x8b\xbf" },
+        { "{\"type\": \"NFKD\"}", "\xef\xac\x81\xc3\xa9", "fie\xcc\x81" },
+        { "{\"type\": \"Lowercase\"}", "THE \xc3\x89 \xc4\xb0 \xe1\xb2\x89", "the \xc3\xa9 i\xcc\x87 \xe1\xb2\x8a" },
+        { "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFKC\"}, {\"type\": \"Lowercase\"}]}", "\xef\xbc\xa1<|endoftext|>\xef\xbc\xa2", "a<|endoftext|>b" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *change = json_pack("{s:o}", "normalizer", json_loads(rows[i].normalizer, 0, NULL)), *file = changed(change);
+        struct tokenizer *t, *again;
+        assert_ok(parse_json(&t, file));
+        assert_ok(tokenizer_save(t, folder));
+        assert_ok(tokenizer_open(&again, folder));
+        assert_string_equal(tokenizer_fingerprint(again), tokenizer_fingerprint(t));
+        for (enum specials s = SPECIALS_AS_TEXT; s <= SPECIALS_AS_TOKENS; s++) {
+            struct ids ids = encoded(again, rows[i].text, strlen(rows[i].text), s);
+            struct text back = { 0 };
+            assert_ok(tokenizer_decode(t, ids.at, ids.n, &back));
+            assert_string_equal(back.at, rows[i].back);
+            text_free(&back);
+            ids_free(&ids);
+        }
+        tokenizer_free(again);
+        tokenizer_free(t);
+        json_decref(file);
+        json_decref(change);
+    }
+}
+
 static void refused_files(void **state)
 {
     (void)state;
@@ -235,6 +272,7 @@ int main(void)
         cmocka_unit_test(broken_pairs),
         cmocka_unit_test(end_of_text),
         cmocka_unit_test(find_gpt2),
+        cmocka_unit_test(normalizers),
         cmocka_unit_test(refused_files),
         cmocka_unit_test(missing_bytes_and_holes),
     };

@@ -28,6 +28,7 @@ struct encoder {
     int bits;                            /* 2^bits places, of two each */
     const char *text, *end;              /* the whole that is being encoded, */
     uint64_t from;                       /* and where it begins in a larger one: messages count from there */
+    struct text normal;                  /* what becomes of a stretch between added tokens */
     struct ids *out;
 };
 
@@ -98,6 +99,25 @@ static int encode_plain(struct encoder *e, const char *text, size_t n)
 
 /* What lies between the added tokens of one list is searched for those of the next.  A special token that is to be encoded
  * like any text hides those of its list that begin within it, as in Hugging Face's library. */
+static int encode_from(struct encoder *e, int list, const char *text, size_t n);
+
+/* Plain added tokens are found in the text as it stands, NORMALIZED ones after it was normalized. */
+static int encode_normal(struct encoder *e, const char *text, size_t n)
+{
+    if (!e->t->normal.n || !n) return encode_from(e, 1, text, n);
+    const char *whole = e->text, *end = e->end;
+    text_clear(&e->normal);
+    TRY(normal_apply(&e->t->normal, text, n, &e->normal));
+    e->text = e->normal.at;
+    e->end = e->normal.at + e->normal.size;
+    int failed = encode_from(e, 1, e->normal.at, e->normal.size);
+    e->text = whole;
+    e->end = end;
+    return failed;
+}
+
+static int encode_rest(struct encoder *e, int list, const char *text, size_t n) { return list == 0 ? encode_normal(e, text, n) : encode_from(e, list + 1, text, n); }
+
 static int encode_from(struct encoder *e, int list, const char *text, size_t n)
 {
     if (list == ADDED_LISTS) return n ? encode_plain(e, text, n) : 0;
@@ -107,13 +127,13 @@ static int encode_from(struct encoder *e, int list, const char *text, size_t n)
         size_t end = at + token->size;
         FAIL_IF(token->flags & TOKEN_SPECIAL && e->specials == SPECIALS_REFUSED, E_DATA, "byte %llu: the special token %s stands in the text", (unsigned long long)(e->from + (size_t)(text - e->text) + at), token->bytes);
         if (!(token->flags & TOKEN_SPECIAL) || e->specials == SPECIALS_AS_TOKENS) {
-            TRY(encode_from(e, list + 1, text + from, at - from));
+            TRY(encode_rest(e, list, text + from, at - from));
             TRY(ids_add(e->out, &token->id, 1));
             from = end;
         }
         at = end;
     }
-    return encode_from(e, list + 1, text + from, n - from);
+    return encode_rest(e, list, text + from, n - from);
 }
 
 /* ---- an encoder ---- */
@@ -150,6 +170,7 @@ void encoder_close(struct encoder *e)
 {
     if (!e) return;
     bpe_work_free(&e->work);
+    text_free(&e->normal);
     free(e->known);
     free(e);
 }

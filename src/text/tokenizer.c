@@ -71,6 +71,7 @@ int tokenizer_vocabulary(struct tokenizer *t, const struct parts *p, const char 
     TRY(vocab_build(&t->vocab, &t->memory, p->model, p->added, what));
     for (int list = 0; list < ADDED_LISTS; list++) TRY(list_added(t, p->added, list));
     t->is_bytes = p->is_bytes;
+    t->normal = p->normal;
     if (t->is_bytes) return split_open(&t->splitter, p->stage, p->stages);
     return chars_build(&t->chars, &t->memory, &t->vocab, what);
 }
@@ -128,6 +129,7 @@ static void take_fingerprint(struct tokenizer *t)
         if (*regex) hash_number(&s, (uint32_t)strlen(regex));
         sha256_add(&s, regex, strlen(regex));
     }
+    for (int i = 0; i < t->normal.n; i++) hash_number(&s, (uint32_t)t->normal.step[i]);
     hash_number(&s, (uint32_t)(t->bpe.whole_first | t->bpe.by_rank << 1));
     sha256_end(&s, hex);
     memcpy(t->fingerprint, hex, sizeof t->fingerprint - 1);
@@ -195,6 +197,7 @@ void tokenizer_describe(const struct tokenizer *t, struct text *out)
     text_format(out, "%s, vocabulary %u", t->is_bytes ? "byte-level BPE" : "characters", t->vocab.n);
     if (t->is_bytes) text_format(out, ", %zu merges", t->bpe.merges.n);
     text_add(out, "\n");
+    for (int i = 0; i < t->normal.n; i++) text_format(out, "%s%s%s", i ? ", " : "text is normalized first: ", normal_names[t->normal.step[i]], i + 1 < t->normal.n ? "" : "\n");
     if (t->is_bytes) describe_cuts(t, out);
     if (added) text_add(out, "added tokens:");
     for (uint32_t id = 0, n = 0; id < t->vocab.n; id++) {

@@ -7,6 +7,7 @@
 #include "text/added.h"
 #include "text/bpe.h"
 #include "text/chars.h"
+#include "text/normal.h"
 #include "text/split.h"
 #include "text/tokenizer.h"
 #include "text/vocab.h"
@@ -19,7 +20,8 @@ struct tokenizer {
     struct vocab vocab;
     struct added added[ADDED_LISTS];
     int is_bytes;
-    struct bpe bpe;                      /* bytes: the merges, */
+    struct normalizer normal;            /* bytes: what is done to text first, */
+    struct bpe bpe;                      /* the merges, */
     struct splitter *splitter;           /* and where no merge goes across */
     struct chars *chars;                 /* characters */
     int64_t end;
@@ -30,6 +32,7 @@ struct tokenizer {
 struct parts {
     struct tokens model, added;          /* added: sorted by bytes */
     int is_bytes;                        /* else characters, and the rest is 0 */
+    struct normalizer normal;
     struct split_stage stage[SPLIT_STAGES]; int stages;
     int whole_first, by_rank;            /* see bpe.h */
 };
