@@ -6,11 +6,12 @@ import os
 import random
 
 import numpy as np
-from tokenizers import ByteLevelBPETokenizer, Tokenizer
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer
 
 import make_tales_tokenizer
 import make_tokenizer_golden as golden
-from checks import GOLDEN, ROOT, check, finish, gpt2_files, nib, part, skip, workplace
+from checks import GOLDEN, ROOT, check, data, finish, gpt2_files, nib, part, skip, workplace
 
 RANDOM_TEXTS = 4000
 
@@ -97,8 +98,33 @@ def check_characters():
     check(written.decode(ids[0] + ids[1]) == text, "characters: the text does not come back")
 
 
+def learnt_by_tokenizers(text, size):
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.train_from_iterator([text], trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    merges = json.loads(t.to_str())["model"]["merges"]
+    return [m if isinstance(m, str) else " ".join(m) for m in merges]
+
+
+def check_learnt():
+    """Merges learnt from text are those of Hugging Face's trainer, one by one, and transformers opens what nib writes."""
+    texts_of = {"text": golden.TEXT} | {path: data(path).read_text() for path in ("tinyshakespeare/input.txt", "tinystories/val_sample.txt") if data(path)}
+    for name, text in texts_of.items():
+        with workplace() as folder:
+            (folder / "text.txt").write_text(text)
+            for size in (300, 700, 3000):
+                nib("tokenizer", "train", folder / "text.txt", "--out", folder / "out", f"--vocab={size + 1}")
+                ours, theirs = json.loads((folder / "out/tokenizer.json").read_text())["model"]["merges"], learnt_by_tokenizers(text, size)
+                check(ours == theirs, f"{name}, {size} tokens: merge {next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))} of {len(theirs)}")
+            opened = AutoTokenizer.from_pretrained(folder / "out")
+            ids = [int(i) for i in nib("tokenizer", "encode", folder / "out", folder / "text.txt").split()]
+            check(opened(text)["input_ids"] == ids, f"{name}: ids by transformers")
+            check(opened.eos_token == golden.END and opened.eos_token_id == len(opened) - 1, f"{name}: the end token is {opened.eos_token} ({opened.eos_token_id})")
+    print(f"  {len(texts_of)} texts")
+
+
 if __name__ == "__main__":
-    for check_one in check_files, check_bpe300, check_gpt2, check_characters:
+    for check_one in check_files, check_bpe300, check_gpt2, check_characters, check_learnt:
         with part(check_one.__name__):
             check_one()
     finish()
