@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check", "bench" };
+static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check", "bench", "tokenizer" };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 static const char DASHES[] = "\n---------------\n";
 
