@@ -234,6 +234,19 @@ static void cut_apart(void **state)
     assert_true(found > count);
 }
 
+static void apart_in_any_script(void **state)
+{
+    static const struct { const char *text; size_t at; } rows[] = {
+        { "\xe7\x81\xaf\xe5\xa1\x94\xe3\x80\x82\n\xe7\x81\xaf\xe5\xbe\x88", 10 }, { "\xd0\xbc\xd0\xb0 \xd1\x8f\xd0\xba", 4 }, { "caf\xc3\xa9 \xc3\xa9t\xc3\xa9", 5 }, { "a\n\nb", 0 }, { "a\xe3\x80\x80\nb", 0 },
+        { "\xff\nb", 0 }, { "a \xcc\x81", 0 }, { "1 a", 0 },
+    };
+    struct splitter *s;
+    (void)state;
+    assert_ok(split_open(&s, &(struct split_stage){ SPLIT_O200K, NULL }, 1));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) assert_int_equal(split_apart(s, rows[i].text, strlen(rows[i].text), 100), rows[i].at);
+    split_close(s);
+}
+
 static void never_apart(void **state)
 {
     (void)state;
@@ -321,7 +334,7 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes), cmocka_unit_test(programs), cmocka_unit_test(cut_apart), cmocka_unit_test(never_apart), cmocka_unit_test(expressions_from_outside),
+        cmocka_unit_test(classes), cmocka_unit_test(programs), cmocka_unit_test(cut_apart), cmocka_unit_test(apart_in_any_script), cmocka_unit_test(never_apart), cmocka_unit_test(expressions_from_outside),
         cmocka_unit_test(refused), cmocka_unit_test(endless), cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

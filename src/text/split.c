@@ -182,16 +182,29 @@ int split_text(const struct splitter *s, const char *text, size_t n,
 
 /* ---- cutting apart ---- */
 
-static int is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-static int is_sign_or_letter(char c) { return c > ' ' && c < 0x7f; }
+/* The class of the character that begins at `at`, or of the one that ends before it; 0: there is none. */
+static unsigned class_from(const char *text, size_t n, size_t at)
+{
+    size_t size;
+    int32_t point = at < n ? utf8_next(text + at, n - at, &size) : UTF8_BAD;
+    return point < 0 ? 0 : unicode_class((uint32_t)point);
+}
+
+static unsigned class_before(const char *text, size_t at)
+{
+    size_t from = at, size = 0;
+    while (from > 0 && at - from < 4 && ((unsigned char)text[from - 1] & 0xc0) == 0x80) from--;
+    int32_t point = from > 0 ? utf8_next(text + from - 1, at - from + 1, &size) : UTF8_BAD;
+    return point < 0 || size != at - from + 1 ? 0 : unicode_class((uint32_t)point);
+}
 
 /* Whether every pattern's pieces end before text[at], whatever else is around: a space between letters, or a letter at the start of
  * a line that is not behind an empty one. */
 static int is_border(const char *text, size_t n, size_t at)
 {
-    if (at < 2 || at + 1 >= n) return 0;
-    if (text[at] == ' ') return is_letter(text[at - 1]) && is_letter(text[at + 1]);
-    return is_letter(text[at]) && text[at - 1] == '\n' && is_sign_or_letter(text[at - 2]);
+    if (at < 2) return 0;
+    if (text[at] == ' ') return class_before(text, at) & CHAR_LETTERS && class_from(text, n, at + 1) & CHAR_LETTERS;
+    return text[at - 1] == '\n' && class_from(text, n, at) & CHAR_LETTERS && class_before(text, at - 1) & ~(unsigned)CHAR_SPACE;
 }
 
 static int cuts_words(const struct splitter *s)              /* by some stage of ours */
@@ -203,7 +216,7 @@ static int cuts_words(const struct splitter *s)              /* by some stage of
 
 size_t split_apart(const struct splitter *s, const char *text, size_t n, size_t most)
 {
-    size_t at = !cuts_words(s) ? 0 : most < n ? most : n;
+    size_t at = !cuts_words(s) || !n ? 0 : most < n ? most : n - 1;
     while (at && !is_border(text, n, at)) at--;
     return at;
 }
