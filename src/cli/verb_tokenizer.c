@@ -82,17 +82,11 @@ static int train(const struct tokenizer_options *o, int argc, char **argv, struc
 static int read_input(const char *path, struct text *out)
 {
     struct stream *s;
-    char piece[1 << 16];
-    size_t n = 1;
+    int more;
     TRY(stream_open(&s, path ? path : "-"));
-    int code = 0;
-    while (!code && n && out->size < TEXT_LIMIT) {
-        code = stream_read(s, piece, sizeof piece, &n);
-        if (!code) text_bytes(out, piece, n);
-    }
+    int code = stream_append(s, out, TEXT_LIMIT + (size_t)1, &more);
     stream_close(s);
-    FAIL_IF(!code && n, E_DATA, "%s: more than 1 GiB", path ? path : "standard input");
-    FAIL_IF(!code && out->failed, E_MEMORY, "no memory for the text");
+    FAIL_IF(!code && out->size > TEXT_LIMIT, E_DATA, "%s: more than 1 GiB", path ? path : "standard input");
     return code;
 }
 

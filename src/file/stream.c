@@ -142,6 +142,21 @@ int stream_read(struct stream *s, void *bytes, size_t room, size_t *n)
     return 0;
 }
 
+int stream_append(struct stream *s, struct text *text, size_t wanted, int *more)
+{
+    for (*more = 1; text->size < wanted && *more;) {
+        size_t n = 0, size = text->size;
+        char *to = text_more(text, PIECE);
+        FAIL_IF(!to, E_MEMORY, "%s: no memory for its text", s->name);
+        int failed = stream_read(s, to, PIECE, &n);
+        text->size = size + n;
+        text->at[text->size] = 0;
+        if (failed) return failed;
+        *more = n > 0;
+    }
+    return 0;
+}
+
 int stream_line(struct stream *s, struct text *line, size_t limit, int *got)
 {
     const uint8_t *end = NULL;

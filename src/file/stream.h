@@ -14,6 +14,9 @@ void stream_close(struct stream *s);                         /* NULL is fine */
  * damaged, or followed by anything else, is E_DATA.  Reads and lines may be mixed. */
 int stream_read(struct stream *s, void *bytes, size_t room, size_t *n);
 
+/* Appends to *text until it has `wanted` bytes, or a little more, or the file has ended: then *more = 0. */
+int stream_append(struct stream *s, struct text *text, size_t wanted, int *more);
+
 /* Replaces *line by the next line without its end ("\n" or "\r\n"); *got = 0 at the end.  The last line needs no end.  A line of
  * more than limit bytes is E_DATA. */
 int stream_line(struct stream *s, struct text *line, size_t limit, int *got);

@@ -11,7 +11,10 @@ void added_build(struct added *a, struct tokens list)
 {
     *a = (struct added){ .list = list };
     qsort(list.at, list.n, sizeof *list.at, token_compare);
-    for (size_t i = 0; i < list.n; i++) a->starts[(unsigned char)list.at[i].bytes[0]] = 1;
+    for (size_t i = 0; i < list.n; i++) {
+        a->starts[(unsigned char)list.at[i].bytes[0]] = 1;
+        a->crosses |= strpbrk(list.at[i].bytes, " \n") != NULL;
+    }
     a->only = list.n && list.at[0].bytes[0] == list.at[list.n - 1].bytes[0] ? (unsigned char)list.at[0].bytes[0] : -1;
 }
 

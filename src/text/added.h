@@ -9,6 +9,7 @@ struct added {
     struct tokens list;                  /* sorted by bytes */
     unsigned char starts[256];           /* whether some token begins with this byte */
     int only;                            /* the byte that all begin with, -1 if there are several */
+    int crosses;                         /* some token might lie across a place where split_apart cuts: at a space, at the start of a line */
 };
 
 void added_build(struct added *a, struct tokens list);       /* sorts and keeps it; none of its tokens is empty */

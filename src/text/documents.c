@@ -224,30 +224,16 @@ static int add_tree(struct documents *d, const char *path)
 
 /* ---- reading ---- */
 
-/* Appends a whole file. */
-static int read_all(struct stream *in, const char *path, struct text *out)
-{
-    char piece[1 << 16];
-    size_t n;
-    for (;;) {
-        TRY(stream_read(in, piece, sizeof piece, &n));
-        FAIL_IF(n > DOCUMENT_LIMIT - out->size, E_DATA,
-                "%s: more than 1 GiB of text; cut it into several files, or make JSON lines of it", path);
-        text_bytes(out, piece, n);
-        FAIL_IF(out->failed, E_MEMORY, "%s: no memory for its text", path);
-        if (n == 0) return 0;
-    }
-}
-
 static int add_held(struct documents *d, const char *path)
 {
     struct stream *in;
     struct source *s = add_source(d, strcmp(path, "-") ? path : "standard input");
     FAIL_IF(!s, E_MEMORY, "no memory for the names of files");
     TRY(stream_open(&in, path));
-    int failed = read_all(in, s->path, &s->held);
+    int more, failed = stream_append(in, &s->held, DOCUMENT_LIMIT + (size_t)1, &more);
     stream_close(in);
     if (failed) return failed;
+    FAIL_IF(s->held.size > DOCUMENT_LIMIT, E_DATA, "%s: more than 1 GiB of text; cut it into several files, or make JSON lines of it", s->path);
     FAIL_IF(is_foreign(d, s->path, s->held.at, s->held.size), E_DATA, "%s is %s", s->path, d->reason);
     d->size += s->held.size;
     return 0;
@@ -324,27 +310,12 @@ static int visit_whole(const struct reading *r, const struct source *s, const st
     return doc.n ? r->visit(r->context, &doc) : 0;
 }
 
-/* Reads on until so many bytes are there, or the file has ended.  *more: it has not. */
-static int read_on(struct stream *in, const char *path, struct text *text, size_t wanted, int *more)
-{
-    enum { PIECE = 1 << 16 };
-    for (*more = 1; text->size < wanted && *more;) {
-        size_t n, size = text->size;
-        char *to = text_more(text, PIECE);
-        FAIL_IF(!to, E_MEMORY, "%s: no memory for its text", path);
-        TRY(stream_read(in, to, PIECE, &n));
-        text->size = size + n;
-        *more = n > 0;
-    }
-    return 0;
-}
-
 /* A file's text, in stretches.  At least its last byte stays for the one without `more`. */
 static int visit_stretches(struct reading *r, const struct source *s, struct stream *in)
 {
     struct document doc = { .path = s->path, .more = 1 };
     for (size_t wanted = STRETCH; doc.more;) {
-        TRY(read_on(in, s->path, &r->text, wanted, &doc.more));
+        TRY(stream_append(in, &r->text, wanted, &doc.more));
         doc.n = doc.more ? r->apart(r->context, r->text.at, r->text.size, r->text.size - 1) : r->text.size;
         doc.text = r->text.at;
         doc.read = r->before + stream_position(in);

@@ -186,16 +186,13 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum
 
 /* ---- by several threads ---- */
 
-/* An added token must not lie across the cut.  The cuts of split_apart are at spaces and at starts of lines. */
+/* An added token must not lie across the cut. */
 size_t tokenizer_apart(const struct tokenizer *t, const char *text, size_t n, size_t most)
 {
     if (most >= n) return n;
     for (int list = 0; list < ADDED_LISTS; list++)
-        for (size_t i = 0; i < t->added[list].list.n; i++)
-            if (strpbrk(t->added[list].list.at[i].bytes, " \n")) return 0;
-    if (t->is_bytes) return split_apart(t->splitter, text, n, most);
-    while (most && ((unsigned char)text[most] & 0xc0) == 0x80) most--;
-    return most;
+        if (t->is_bytes ? t->added[list].crosses : t->added[list].list.n > 0) return 0;
+    return t->is_bytes ? split_apart(t->splitter, text, n, most) : documents_between(NULL, text, n, most);
 }
 
 struct encoders {

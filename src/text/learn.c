@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/grow.h"
 #include "text/alphabet.h"
 
 #define NONE UINT32_MAX
@@ -22,7 +23,7 @@ struct learner {
     const struct learning *l;
     struct learnt *out; size_t merge_room;
     struct arena memory;                 /* of lists of places */
-    struct symbol *symbol; uint32_t symbols;
+    struct symbol *symbol;
     struct pair *pair; size_t pairs, pair_room;
     uint32_t *place; int bits;           /* of pairs: 1 + the index, 0: free.  2^bits of them */
     struct entry *heap; size_t heap_n, heap_room;
@@ -33,14 +34,7 @@ struct learner {
 /* Room for one thing more. */
 static int room_for(void *at, size_t n, size_t *room, size_t size)
 {
-    void *old, *new;
-    size_t more = *room ? 2 * *room : 1024;
-    if (n < *room) return 0;
-    memcpy(&old, at, sizeof old);
-    new = realloc(old, more * size);
-    FAIL_IF(!new, E_MEMORY, "no memory to learn merges");
-    memcpy(at, &new, sizeof new);
-    *room = more;
+    FAIL_IF(!grow(at, room, n + 1, size), E_MEMORY, "no memory to learn merges");
     return 0;
 }
 
@@ -232,7 +226,6 @@ static int start_symbols(struct learner *r)
     uint32_t id[BYTES], at = 0;
     FAIL_IF(t->used >= NONE, E_DATA, "%zu bytes of pieces that differ are too many to learn from", t->used);
     for (uint32_t i = 0; i < BYTES; i++) id[(unsigned char)r->out->tokens.bytes[r->out->tokens.piece[i].at]] = i;
-    r->symbols = (uint32_t)t->used;
     r->symbol = malloc((t->used + 1) * sizeof *r->symbol);
     FAIL_IF(!r->symbol, E_MEMORY, "no memory to learn merges of %zu bytes", t->used);
     for (size_t p = 0; p < t->n; p++)

@@ -5,26 +5,13 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/grow.h"
 #include "base/rng.h"
 
 static uint64_t hash_of(const char *bytes, size_t n)
 {
     uint64_t h = rng_hash_bytes(bytes, n);
     return (h ^ h >> 32) * 0x9e3779b97f4a7c15u;
-}
-
-/* Room for twice as many or more, of things of a size. */
-static int grow(void *at, size_t *room, size_t need, size_t size)
-{
-    size_t more = *room ? *room : 256;
-    void *old, *new;
-    while (more < need) more *= 2;
-    memcpy(&old, at, sizeof old);
-    new = more <= SIZE_MAX / size ? realloc(old, more * size) : NULL;
-    FAIL_IF(!new, E_MEMORY, "no memory to count pieces of text");
-    memcpy(at, &new, sizeof new);
-    *room = more;
-    return 0;
 }
 
 /* The place of a piece, or a free one for it. */
@@ -56,8 +43,8 @@ static int add(struct tally *t, const char *bytes, size_t n, uint64_t hash, uint
     if (!t->bits || t->n >= (size_t)1 << (t->bits - 1)) TRY(widen(t));
     uint32_t *place = place_of(t, bytes, n, hash);
     if (!*place) {
-        if (t->n == t->room) TRY(grow(&t->piece, &t->room, t->n + 1, sizeof *t->piece));
-        if (t->used + n > t->held) TRY(grow(&t->bytes, &t->held, t->used + n, 1));
+        int fits = grow(&t->piece, &t->room, t->n + 1, sizeof *t->piece) && grow(&t->bytes, &t->held, t->used + n, 1);
+        FAIL_IF(!fits, E_MEMORY, "no memory to count pieces of text");
         memcpy(t->bytes + t->used, bytes, n);
         t->piece[t->n++] = (struct counted){ t->used, 0, hash, (uint32_t)n };
         t->used += n;

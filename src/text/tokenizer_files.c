@@ -132,18 +132,25 @@ static int make_of_meta(struct tokenizer *t, const struct text *all, const char 
     return failed;
 }
 
-static int read_meta(struct tokenizer **out, const char *path, const char *unused)
+/* ---- files that are read whole ---- */
+
+static int read_whole(struct tokenizer **out, const char *path, size_t limit, int (*make)(struct tokenizer *t, const struct text *all, const char *path))
 {
     struct text all = { 0 };
     struct tokenizer *t = NULL;
-    (void)unused;
-    int failed = file_read(path, META_LIMIT, &all);
+    int failed = file_read(path, limit, &all);
     if (!failed) failed = tokenizer_new(&t);
-    if (!failed) failed = make_of_meta(t, &all, path);
+    if (!failed) failed = make(t, &all, path);
     text_free(&all);
     if (failed) tokenizer_free(t);
     else *out = t;
     return failed;
+}
+
+static int read_meta(struct tokenizer **t, const char *path, const char *unused)
+{
+    (void)unused;
+    return read_whole(t, path, META_LIMIT, make_of_meta);
 }
 
 /* ---- tokenizer.json ---- */
@@ -211,21 +218,6 @@ static int read_json(struct tokenizer **out, const char *path, const char *unuse
     return failed;
 }
 
-/* ---- others: tokenizer_ranks.c ---- */
-
-static int read_other(struct tokenizer **out, const char *path)
-{
-    struct text all = { 0 };
-    struct tokenizer *t = NULL;
-    int failed = file_read(path, FILE_LIMIT, &all);
-    if (!failed) failed = tokenizer_new(&t);
-    if (!failed) failed = tokenizer_of_other(t, &all, path);
-    text_free(&all);
-    if (failed) tokenizer_free(t);
-    else *out = t;
-    return failed;
-}
-
 /* ---- open: by what is there ---- */
 
 static const struct form {
@@ -283,7 +275,7 @@ static int open_file(struct tokenizer **t, const char *path)
         FAIL_IF(!found, E_DATA, "%s: %s and %s belong together, and one of them is missing", path, forms[i].file, forms[i].other);
         return 0;
     }
-    if (path_has_suffix(path, ".tiktoken") || path_has_suffix(path, ".bin") || path_has_suffix(path, ".model")) return read_other(t, path);
+    if (path_has_suffix(path, ".tiktoken") || path_has_suffix(path, ".bin") || path_has_suffix(path, ".model")) return read_whole(t, path, FILE_LIMIT, tokenizer_of_other);
     return path_has_suffix(path, ".pkl") ? read_meta(t, path, NULL) : read_json(t, path, NULL);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "text/tokenizer_core.h"
 
 /* ---- merges ---- */
@@ -17,14 +18,8 @@ struct growing { struct merge *at; size_t n, room; };
 
 static int add_merge(struct growing *list, struct merge m, const char *what)
 {
-    if (list->n == list->room) {
-        size_t room = list->room ? 2 * list->room : 1 << 16;
-        struct merge *more = room <= PLACES_MOST ? realloc(list->at, room * sizeof *more) : NULL;
-        FAIL_IF(room > PLACES_MOST, E_DATA, "%s: its tokens can be cut in two in too many ways", what);
-        FAIL_IF(!more, E_MEMORY, "%s: no memory for %zu merges", what, room);
-        list->at = more;
-        list->room = room;
-    }
+    FAIL_IF(list->n == PLACES_MOST, E_DATA, "%s: its tokens can be cut in two in too many ways", what);
+    FAIL_IF(!grow(&list->at, &list->room, list->n + 1, sizeof m), E_MEMORY, "%s: no memory for %zu merges", what, list->n);
     list->at[list->n++] = m;
     return 0;
 }

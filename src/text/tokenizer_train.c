@@ -16,7 +16,6 @@ struct training {
     struct parts parts;                  /* of the tokenizer to be: where text is cut, special tokens */
     struct splitter *splitter;
     struct added specials;
-    int whole;                           /* a special token might lie across a place where text is cut apart */
     struct crew *crew;
     struct tally *tally;                 /* one a thread */
     struct learnt learnt;
@@ -45,7 +44,7 @@ static int count_part(void *context, int thread, const struct part *p, struct id
 static size_t apart(void *context, const char *text, size_t n, size_t most)
 {
     const struct training *r = context;
-    return r->whole ? 0 : split_apart(r->splitter, text, n, most);
+    return r->specials.crosses ? 0 : split_apart(r->splitter, text, n, most);
 }
 
 static int read_document(void *context, const struct document *doc)
@@ -90,7 +89,6 @@ static int take_specials(struct training *r)
         FAIL_IF(!*bytes, E_USAGE, "a special token must not be empty");
         for (int k = 0; k < i; k++) FAIL_IF(!strcmp(bytes, o->specials[k]), E_USAGE, "the special token %s is given twice", bytes);
         list.at[list.n++] = (struct token){ .bytes = bytes, .size = (uint32_t)strlen(bytes), .id = (uint32_t)i, .flags = TOKEN_ADDED | TOKEN_SPECIAL };
-        r->whole |= strpbrk(bytes, " \n") != NULL;
     }
     memcpy(r->parts.added.at, list.at, list.n * sizeof *list.at);
     r->parts.added.n = list.n;
