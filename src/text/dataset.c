@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/grow.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "file/pickle.h"
@@ -103,12 +104,7 @@ static int scan(struct dataset *d, enum split s)
         FAIL_IF(id >= d->vocab, E_DATA, "%s/%s: id %u at position %zu is outside of the vocabulary of %lld", d->folder, split_files[s], id, i, (long long)d->vocab);
         if (id >= d->needs) d->needs = (int64_t)id + 1;
         if (!d->by_document || id != d->end || i + 1 == t->n) continue;
-        if (t->n_starts == room) {
-            room = room ? 2 * room : 1024;
-            uint64_t *more = realloc(t->start, room * sizeof *more);
-            FAIL_IF(!more, E_MEMORY, "no memory for the documents of %s", d->folder);
-            t->start = more;
-        }
+        FAIL_IF(!grow(&t->start, &room, t->n_starts + 1, sizeof *t->start), E_MEMORY, "no memory for the documents of %s", d->folder);
         t->start[t->n_starts++] = i;
     }
     FAIL_IF(d->by_document && !t->n_starts, E_DATA, "%s/%s: no end token stands before a document", d->folder, split_files[s]);

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/grow.h"
 #include "base/json.h"
 #include "base/value.h"
 #include "file/stream.h"
@@ -120,15 +121,8 @@ static int is_other_json(struct documents *d, const char *path)
 
 static struct source *add_source(struct documents *d, const char *path)
 {
-    if (d->n == d->room) {
-        size_t room = d->room ? 2 * d->room : 16;
-        struct source *more = realloc(d->source, room * sizeof *more);
-        if (!more) return NULL;
-        d->source = more;
-        d->room = room;
-    }
     char *copy = arena_copy(&d->memory, path);
-    if (!copy) return NULL;
+    if (!copy || !grow(&d->source, &d->room, d->n + 1, sizeof *d->source)) return NULL;
     d->source[d->n] = (struct source){ .path = copy };
     return &d->source[d->n++];
 }

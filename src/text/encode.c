@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "text/crew.h"
+#include "text/encoders.h"
 #include "text/tokenizer_core.h"
 
 /* ---- what pieces became ---- */
@@ -199,7 +199,8 @@ struct encoders {
     const struct tokenizer *t;
     struct crew *crew;
     struct encoder **of;                 /* one a thread */
-    struct ids *out;
+    struct ids *out;                     /* where ids go, */
+    int (*take)(void *context, const struct part *p, const struct ids *ids); void *context;      /* unless somebody takes them */
 };
 
 static size_t apart(void *context, const char *text, size_t n, size_t most) { return tokenizer_apart(((const struct encoders *)context)->t, text, n, most); }
@@ -207,13 +208,14 @@ static size_t apart(void *context, const char *text, size_t n, size_t most) { re
 static int encode_part(void *context, int thread, const struct part *p, struct ids *ids)
 {
     const struct encoders *e = context;
-    return encoder_add(e->of[thread], p->doc.text, p->doc.n, p->doc.from, ids);
+    int failed = encoder_add(e->of[thread], p->doc.text, p->doc.n, p->doc.from, ids);
+    return failed && p->doc.path ? document_error(failed, &p->doc) : failed;
 }
 
 static int take_part(void *context, const struct part *p, const struct ids *ids)
 {
-    (void)p;
-    return ids_add(((const struct encoders *)context)->out, ids->at, ids->n);
+    const struct encoders *e = context;
+    return e->take ? e->take(e->context, p, ids) : ids_add(e->out, ids->at, ids->n);
 }
 
 static int open_all(struct encoders *e, enum specials s, int threads, uint64_t expected)
@@ -248,6 +250,15 @@ int encoders_add(struct encoders *e, const char *text, size_t n, struct ids *out
     if (failed) out->n = before;
     return failed;
 }
+
+void encoders_hand_to(struct encoders *e, int (*take)(void *context, const struct part *p, const struct ids *ids), void *context)
+{
+    e->take = take;
+    e->context = context;
+}
+
+int encoders_document(struct encoders *e, const struct document *doc) { return crew_add(e->crew, doc); }
+int encoders_finish(struct encoders *e) { return crew_finish(e->crew); }
 
 void encoders_forget(struct encoders *e)
 {

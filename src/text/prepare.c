@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "text/crew.h"
+#include "text/encoders.h"
 #include "text/token_files.h"
 #include "text/utf8.h"
 
@@ -24,8 +24,7 @@ struct preparation {
     uint8_t *characters;                 /* for a vocabulary of characters: one bit a code point; else NULL */
     struct tokenizer *tokenizer;
     struct token_files files;
-    struct crew *crew;
-    struct encoder **encoder;            /* one a thread */
+    struct encoders *encoders;
     struct prepared done;
 };
 
@@ -103,14 +102,6 @@ static int share_documents(struct preparation *p)
 
 static size_t apart(void *context, const char *text, size_t n, size_t most) { return tokenizer_apart(((const struct preparation *)context)->tokenizer, text, n, most); }
 
-/* What looks like a special token in a document is text (nanoGPT: encode_ordinary): only nib itself says where one ends. */
-static int encode_part(void *context, int thread, const struct part *part, struct ids *ids)
-{
-    const struct preparation *p = context;
-    int failed = encoder_add(p->encoder[thread], part->doc.text, part->doc.n, part->doc.from, ids);
-    return failed ? document_error(failed, &part->doc) : 0;
-}
-
 static int write_part(void *context, const struct part *part, const struct ids *ids)
 {
     struct preparation *p = context;
@@ -130,38 +121,36 @@ static int cut(struct preparation *p, const struct document *doc)
     p->characters_read += n;
     if (before >= p->cut_at || p->characters_read <= p->cut_at) {
         if (p->characters_read == p->cut_at) part.more = 0;
-        return crew_add(p->crew, &part);
+        return encoders_document(p->encoders, &part);
     }
     part.n = place_of(doc, p->cut_at - before);
     part.more = 0;
-    TRY(crew_add(p->crew, &part));
+    TRY(encoders_document(p->encoders, &part));
     part.text += part.n;
     part.from += part.n;
     part.n = doc->n - part.n;
     part.more = doc->more;
-    return crew_add(p->crew, &part);
+    return encoders_document(p->encoders, &part);
 }
 
 static int encode(void *context, const struct document *doc)
 {
     struct preparation *p = context;
-    TRY(is_cut(p) ? cut(p, doc) : crew_add(p->crew, doc));
+    TRY(is_cut(p) ? cut(p, doc) : encoders_document(p->encoders, doc));
     report(p, doc);
     return 0;
 }
 
+/* What looks like a special token in a document is text (nanoGPT: encode_ordinary): only nib itself says where one ends. */
 static int encode_all(struct preparation *p)
 {
-    const struct crew_task task = { apart, encode_part, write_part, p };
-    TRY(crew_open(&p->crew, &task, (int)p->o->threads));
-    p->encoder = calloc((size_t)crew_threads(p->crew), sizeof *p->encoder);
-    FAIL_IF(!p->encoder, E_MEMORY, "no memory to encode");
-    for (int i = 0; i < crew_threads(p->crew); i++) TRY(encoder_open(&p->encoder[i], p->tokenizer, SPECIALS_AS_TEXT, p->done.bytes));
+    TRY(encoders_open(&p->encoders, p->tokenizer, SPECIALS_AS_TEXT, (int)p->o->threads, p->done.bytes));
+    encoders_hand_to(p->encoders, write_part, p);
     for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++) {
         if (!p->texts[s]) continue;
         p->closes = !documents_are_one(p->texts[s]);
         TRY(pass(p, s, apart, encode));
-        TRY(crew_finish(p->crew));
+        TRY(encoders_finish(p->encoders));
     }
     return 0;
 }
@@ -231,8 +220,6 @@ int prepare(const struct prepare_options *o, struct prepared *done)
     documents_close(p.texts[SPLIT_TRAIN]);
     documents_close(p.texts[SPLIT_VAL]);
     free(p.characters);
-    for (int i = 0; p.encoder && i < crew_threads(p.crew); i++) encoder_close(p.encoder[i]);
-    free(p.encoder);
-    crew_close(p.crew);
+    encoders_close(p.encoders);
     return failed;
 }
