@@ -123,8 +123,9 @@ fuzz-plan: $B/tests/test_plan
 fuzz-tokenizer: $B/tests/test_split nib
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_split $<
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_tokenizer tests/twin/run.sh tests/twin/fuzz_tokenizer.py
-kills: $B/tests/test_cli $B/nib $(EXAMPLES)
+kills: $B/tests/test_cli $B/tests/test_shards $B/nib $(EXAMPLES)
 	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) COUNT=$${COUNT:-120} tests/long_run.sh kills $<
+	@NIB=$(abspath $B/nib) COUNT=$${COUNT:-1000} tests/long_run.sh kills_data $B/tests/test_shards
 fuzz:
 	@tests/fuzz.sh
 

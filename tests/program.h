@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -214,6 +215,21 @@ static inline int has_failed(int code, const char *part)
         if (!has_failed(code, part)) fail_msg("nib ended with %d, not %d for \"%s\":\n%s%s", nib.status, code, part, OUT, ERR);      \
     } while (0)
 #define fails(code, part, ...) fails_how(HOW(0), code, part, __VA_ARGS__)
+
+/* ---- kills ---- */
+
+static inline long number_from(const char *name, long otherwise)
+{
+    const char *text = getenv(name);
+    return text && *text ? strtol(text, NULL, 10) : otherwise;
+}
+
+static inline long microseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
 
 /* ---- looking at what it wrote ---- */
 

@@ -114,14 +114,11 @@ static void token_folders(void **state)
     static const struct damage damages[] = {
         { "train.bin", ABSENT, .code = E_IO, .part = "bad/train.bin: no such file; prepare data with: nib data" },
         { "val.bin", ABSENT, .code = E_IO, .part = "bad/val.bin: no such file" },
-        { "train.bin", CUT, 0, .code = E_DATA, .part = "bad/train.bin is empty" },
-        { "val.bin", CUT, 0, .code = E_DATA, .part = "bad/val.bin is empty" },
-        { "train.bin", CUT, -1, .code = E_DATA, .part = "are no whole number of 2-byte ids; is the file cut off?" },
+        { "train.bin", CUT, 0, .code = E_DATA, .part = "bad/train.bin: 0 bytes, but " },
+        { "val.bin", CUT, 0, .code = E_DATA, .part = "bad/val.bin: 0 bytes, but " },
+        { "train.bin", CUT, -1, .code = E_DATA, .part = " ids of 2 bytes belong into it; is the file cut off?" },
         { "val.bin", ADD, .text = "x", .code = E_DATA, .part = "bad/val.bin: " },
-        { "train.bin", ADD, .text = "xy", .code = E_DATA, .part = "bad/train.bin: id 31096 at position " },
-        { "val.bin", ADD, .text = "xy", .code = E_DATA, .part = "is outside of the vocabulary of " },
-        { "train.bin", CUT, 32, .code = E_DATA, .part = "bad/train.bin has 16 tokens; a block_size of 16 needs one more than that: choose", .lines = "t" },
-        { "val.bin", CUT, 2, .code = E_DATA, .part = "bad", .lines = "te" },
+        { "val.bin", CUT, 2, .code = E_DATA, .part = "bad/val.bin: 2 bytes, but " },
         { "dataset.json", CUT, 0, .code = E_DATA, .part = "bad/dataset.json" },
         { "dataset.json", CUT, -3, .code = E_DATA, .part = "bad/dataset.json" },
         { "dataset.json", SWAP, .text = "16", .other = "17", .code = E_DATA, .part = "bits is 17; ids have 16 or 32" },
@@ -146,6 +143,11 @@ static void nanogpt_folders(void **state)
         { "meta.pkl", TEXT, .text = "cos\nsystem\n(S'true'\ntR.", .code = E_DATA, .part = "bad/meta.pkl" },
         { "meta.pkl", SWAP, .text = "vocab_size", .other = "vocab_sizf", .code = E_DATA, .part = "bad/meta.pkl: no vocab_size" },
         { "train.bin", CUT, -1, .code = E_DATA, .part = "no whole number of 2-byte ids" },
+        { "val.bin", CUT, 0, .code = E_DATA, .part = "bad/val.bin is empty" },
+        { "train.bin", ADD, .text = "xy", .code = E_DATA, .part = "bad/train.bin: id 31096 at position " },
+        { "val.bin", ADD, .text = "xy", .code = E_DATA, .part = "is outside of the vocabulary of " },
+        { "train.bin", CUT, 32, .code = E_DATA, .part = "bad: train has 16 tokens; a block_size of 16 needs one more than that: choose" },
+        { "val.bin", CUT, 2, .code = E_DATA, .part = "bad: val has 1 tokens" },
     };
     (void)state;
     copy_folder("data/my", "nano");

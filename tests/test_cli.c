@@ -591,19 +591,6 @@ static void another_run_in_the_folder(void **state)
     runs("check used");
 }
 
-static long number_from(const char *name, long otherwise)
-{
-    const char *text = getenv(name);
-    return text && *text ? strtol(text, NULL, 10) : otherwise;
-}
-
-static long microseconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 /* Lets the run in `out` begin or go on for so long and kills it; 1: it had ended before. */
 static int kill_after(const char *out, const char *options, long us)
 {

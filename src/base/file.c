@@ -222,8 +222,11 @@ const char *path_base(const char *path)
 
 static int make_one(const char *path)
 {
-    FAIL_IF(mkdir(path, 0777) && !path_is_dir(path), E_IO, "cannot make the folder %s: %m", path);
-    return 0;
+    if (!mkdir(path, 0777)) return 0;
+    int error = errno;
+    if (path_is_dir(path)) return 0;
+    errno = error;
+    FAIL(E_IO, "cannot make the folder %s: %m", path);
 }
 
 int dir_make(const char *path)

@@ -8,7 +8,7 @@
 #include "text/dataset.h"
 #include "text/prepare.h"
 
-struct data_options { const char *out, *tokenizer, *field, *val, *file; int64_t count, seed, threads; };
+struct data_options { const char *out, *tokenizer, *field, *val, *file; int64_t count, seed, threads, shard_size; };
 
 #define FIELD(name) #name, .offset = offsetof(struct data_options, name)
 static const struct option table[] = {
@@ -16,6 +16,7 @@ static const struct option table[] = {
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "tokens", .help = "char: one token a character; gpt2; or a tokenizer file or folder; auto: that of a named set, char for one small text, gpt2 else" },
     { FIELD(field), .kind = OPTION_TEXT, .initial = "text", .group = "input", .help = "which field of JSON lines is the text" },
     { FIELD(val), .kind = OPTION_TEXT, .initial = "0.1", .group = "input", .help = "the share of the text that validates, its end; or a file that does" },
+    { FIELD(shard_size), .kind = OPTION_INT, .initial = "100000000", .least = 0, .most = 1LL << 40, .group = "output", .help = "tokens of a shard: a set of more becomes several files, which train in turn; 0: one file, as nanoGPT has it" },
     { FIELD(threads), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1024, .group = "machine", .help = "that encode; 0: one a core" },
     { FIELD(file), .kind = OPTION_TEXT, .initial = NULL, .group = "named sets", .help = "shakespeare, shakespeare_char: take the text from here instead of downloading it" },
     { FIELD(count), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 30, .group = "named sets", .help = "tales: how many stories; 0: the usual number" },
@@ -41,7 +42,7 @@ static int prepare_all(const struct data_options *o, int argc, char **argv, stru
     int named = argc == 1 && prepare_is_named(argv[0]);
     snprintf(stem, sizeof stem, "%.*s", (int)strcspn(base, "."), base);
     TRY(path_join(folder, "data", *stem ? stem : "text"));
-    struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .tokenizer = choose_tokenizer(o, argc, argv, named), .field = o->field, .val = o->val, .threads = o->threads,
+    struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .tokenizer = choose_tokenizer(o, argc, argv, named), .field = o->field, .val = o->val, .threads = o->threads, .shard_size = (uint64_t)o->shard_size,
                                  .notices = notices, .progress = screen_transfer, .context = (void *)(uintptr_t)(named ? "preparing" : "reading") };
     struct prepared done;
     if (named) TRY(prepare_named(argv[0], o->file, p.out, o->count, (uint64_t)o->seed, &p, &done));
@@ -79,6 +80,7 @@ int verb_data(int argc, char **argv)
     FAIL_IF(!argc, E_USAGE, "nib data INPUT ...: which text?");
     FAIL_IF(!strcmp(argv[0], "info") && argc != 2, E_USAGE, "nib data info DIR: which folder?");
     code = strcmp(argv[0], "info") ? prepare_all(&o, argc, argv, &notices) : tell(argv[1]);
+    cli_notices(&notices);
     text_free(&notices);
     arena_free(&memory);
     return code;

@@ -80,6 +80,16 @@ int stream_open(struct stream **s, const char *path)
     return failed;
 }
 
+int stream_open_again(struct stream **s, int fd, const char *name)
+{
+    *s = NULL;
+    int copy = lseek(fd, 0, SEEK_SET) < 0 ? -1 : dup(fd);
+    FAIL_IF(copy < 0, E_IO, "cannot read %s: %m", name);
+    int failed = start(s, copy, name);
+    if (failed) close(copy);
+    return failed;
+}
+
 void stream_close(struct stream *s)
 {
     if (!s) return;
@@ -139,6 +149,23 @@ int stream_read(struct stream *s, void *bytes, size_t room, size_t *n)
     if (*n) memcpy(bytes, s->at, *n);
     s->at += *n;
     s->left -= *n;
+    return 0;
+}
+
+int stream_skip(struct stream *s, uint64_t n)
+{
+    while (n > 0) {
+        if (!s->left) TRY(refill(s));
+        if (!s->left) return 0;
+        size_t now = n < s->left ? (size_t)n : s->left;
+        s->at += now;
+        s->left -= now;
+        n -= now;
+        if (!n || s->gzip || !s->size || n >= s->size - s->read) continue;
+        FAIL_IF(lseek(s->fd, (off_t)n, SEEK_CUR) < 0, E_IO, "cannot read %s: %m", s->name);
+        s->read += n;
+        n = 0;
+    }
     return 0;
 }
 

@@ -8,11 +8,14 @@
 
 struct stream;
 int  stream_open(struct stream **s, const char *path);       /* "-" is standard input; pipes are fine */
+int  stream_open_again(struct stream **s, int fd, const char *name);     /* an open file from its beginning; fd stays the caller's */
 void stream_close(struct stream *s);                         /* NULL is fine */
 
 /* The next bytes, at most room; *n = 0 at the end.  A gzip file may have several members (cat a.gz b.gz); one that is cut off or
  * damaged, or followed by anything else, is E_DATA.  Reads and lines may be mixed. */
 int stream_read(struct stream *s, void *bytes, size_t room, size_t *n);
+
+int stream_skip(struct stream *s, uint64_t n);               /* passes over bytes, at most up to the end */
 
 /* Appends to *text until it has `wanted` bytes, or a little more, or the file has ended: then *more = 0. */
 int stream_append(struct stream *s, struct text *text, size_t wanted, int *more);

@@ -91,7 +91,7 @@ static int gather_parts(struct crew *c, const struct document *doc)
         TRY(gather(c, &p));
         left -= p.doc.n;
         p.doc.text += p.doc.n;
-        p.doc.from += p.doc.n;
+        p.doc.at.byte += p.doc.n;
         most = PART / 2;
     }
     return crew_finish(c);                                   /* the text is the caller's */

@@ -4,7 +4,7 @@
 #include "text/documents.h"
 #include "text/tokenizer.h"
 
-/* A document, or n bytes of it; then doc.from is where they begin in its file, and `last` says that it ends with them. */
+/* A document, or n bytes of it; then doc.at.byte is where they begin in it, and `last` says that it ends with them. */
 struct part { struct document doc; int last; };
 
 struct crew_task {

@@ -15,9 +15,39 @@
 #include "text/tokenizer.h"
 
 enum { DESCRIPTION_BYTES = 1 << 20, META_BYTES = 64 << 20, GPT2_VOCAB = 50257 };
-const char *const split_files[2] = { [SPLIT_TRAIN] = "train.bin", [SPLIT_VAL] = "val.bin" };
+static const char *const split_names[2] = { [SPLIT_TRAIN] = "train", [SPLIT_VAL] = "val" };
 
 /* ---- what the files are ---- */
+
+int dataset_file(char path[PATH_SIZE], const char *folder, enum split s, size_t i, size_t shards)
+{
+    char name[64];
+    if (shards == 1) snprintf(name, sizeof name, "%s.bin", split_names[s]);
+    else snprintf(name, sizeof name, "%s_%06zu.bin", split_names[s], i);
+    return path_join(path, folder, name);
+}
+
+int dataset_add_shard(struct dataset *d, enum split s, size_t n)
+{
+    struct split_tokens *t = &d->split[s];
+    FAIL_IF(!grow(&t->shard, &t->room, t->shards + 1, sizeof *t->shard), E_MEMORY, "no memory for the shards of %s", d->folder);
+    t->shard[t->shards++] = (struct shard){ .first = t->n, .n = n };
+    t->n += n;
+    return 0;
+}
+
+/* "train": [100000000, 51234], the ids of each shard.  Without it there is one, of as many as its file holds. */
+static int read_shards(struct dataset *d, const json_t *root, enum split s, const char *what)
+{
+    size_t i;
+    json_t *list = json_object_get(root, split_names[s]), *n;
+    FAIL_IF(list && !json_is_array(list), E_DATA, "%s: %s is no list of numbers", what, split_names[s]);
+    json_array_foreach (list, i, n) {
+        FAIL_IF(!json_is_integer(n) || json_integer_value(n) < 1 || json_integer_value(n) > INT64_MAX / 8 - (int64_t)d->split[s].n, E_DATA, "%s: %s: shard %zu has no number of ids", what, split_names[s], i);
+        TRY(dataset_add_shard(d, s, (size_t)json_integer_value(n)));
+    }
+    return 0;
+}
 
 static int read_description(struct dataset *d, const json_t *root, const char *what)
 {
@@ -34,14 +64,23 @@ static int read_description(struct dataset *d, const json_t *root, const char *w
     if (fingerprint) snprintf(d->tokenizer, sizeof d->tokenizer, "%s", fingerprint);
     if (json_has(root, "floor")) TRY(json_get_real(root, "floor", &d->floor, what));
     FAIL_IF(d->by_document && d->end < 0, E_DATA, "%s: by_document needs an end token", what);
-    return 0;
+    TRY(read_shards(d, root, SPLIT_TRAIN, what));
+    return read_shards(d, root, SPLIT_VAL, what);
+}
+
+static json_t *list_shards(const struct split_tokens *t)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < t->shards; i++) json_array_append_new(list, json_integer((json_int_t)t->shard[i].n));
+    return list;
 }
 
 int dataset_write(const struct dataset *d, const char *fingerprint)
 {
     char path[PATH_SIZE];
     TRY(path_join(path, d->folder, "dataset.json"));
-    json_t *root = json_pack("{s:i, s:I, s:s}", "bits", d->width * 8, "vocab", (json_int_t)d->vocab, "tokenizer", fingerprint);
+    json_t *root = json_pack("{s:i, s:I, s:s, s:o, s:o}", "bits", d->width * 8, "vocab", (json_int_t)d->vocab, "tokenizer", fingerprint,
+                             split_names[SPLIT_TRAIN], list_shards(&d->split[SPLIT_TRAIN]), split_names[SPLIT_VAL], list_shards(&d->split[SPLIT_VAL]));
     FAIL_IF(!root, E_MEMORY, "no memory for %s", path);
     if (d->end >= 0) json_object_set_new(root, "end", json_integer(d->end));
     if (d->by_document) json_object_set_new(root, "by_document", json_true());
@@ -87,49 +126,126 @@ static int describe(struct dataset *d)
 
 /* ---- the files ---- */
 
-uint32_t dataset_id(const struct dataset *d, enum split s, size_t i)
+/* The last shard that begins at id i or before. */
+static const struct shard *shard_of(const struct split_tokens *t, size_t i)
 {
-    const uint8_t *p = d->split[s].map.at + i * (size_t)d->width;
+    size_t low = 0, high = t->shards;
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (t->shard[middle].first <= i) low = middle;
+        else high = middle;
+    }
+    return &t->shard[low];
+}
+
+static uint32_t id_at(const struct dataset *d, const struct shard *h, size_t i)
+{
+    const uint8_t *p = h->map.at + i * (size_t)d->width;
     uint32_t id = (uint32_t)(p[0] | p[1] << 8);
     return d->width == 4 ? id | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24 : id;
 }
 
-/* One pass over a split: every id is in the vocabulary; where documents start. */
-static int scan(struct dataset *d, enum split s)
+uint32_t dataset_id(const struct dataset *d, enum split s, size_t i)
+{
+    const struct shard *h = shard_of(&d->split[s], i);
+    return id_at(d, h, i - h->first);
+}
+
+/* The largest id: two loops, so that neither asks for the width. */
+static uint32_t largest_id(const struct dataset *d, const struct shard *h)
+{
+    const uint8_t *p = h->map.at;
+    uint32_t most = 0;
+    if (d->width == 2) {
+        for (size_t i = 0; i < h->n; i++) {
+            uint32_t id = (uint32_t)(p[2 * i] | p[2 * i + 1] << 8);
+            most = id > most ? id : most;
+        }
+        return most;
+    }
+    for (size_t i = 0; i < h->n; i++) {
+        uint32_t id = p[4 * i] | (uint32_t)p[4 * i + 1] << 8 | (uint32_t)p[4 * i + 2] << 16 | (uint32_t)p[4 * i + 3] << 24;
+        most = id > most ? id : most;
+    }
+    return most;
+}
+
+static int find_documents(struct dataset *d, enum split s, const struct shard *h, size_t *room)
 {
     struct split_tokens *t = &d->split[s];
-    size_t room = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        uint32_t id = dataset_id(d, s, i);
-        FAIL_IF(id >= d->vocab, E_DATA, "%s/%s: id %u at position %zu is outside of the vocabulary of %lld", d->folder, split_files[s], id, i, (long long)d->vocab);
-        if (id >= d->needs) d->needs = (int64_t)id + 1;
-        if (!d->by_document || id != d->end || i + 1 == t->n) continue;
-        FAIL_IF(!grow(&t->start, &room, t->n_starts + 1, sizeof *t->start), E_MEMORY, "no memory for the documents of %s", d->folder);
-        t->start[t->n_starts++] = i;
+    for (size_t i = 0; i < h->n; i++) {
+        if (id_at(d, h, i) != d->end || h->first + i + 1 == t->n) continue;
+        FAIL_IF(!grow(&t->start, room, t->n_starts + 1, sizeof *t->start), E_MEMORY, "no memory for the documents of %s", d->folder);
+        t->start[t->n_starts++] = h->first + i;
     }
-    FAIL_IF(d->by_document && !t->n_starts, E_DATA, "%s/%s: no end token stands before a document", d->folder, split_files[s]);
     return 0;
+}
+
+static int scan(struct dataset *d, enum split s, const struct shard *h, size_t *room, const char *path)
+{
+    uint32_t most = largest_id(d, h);
+    size_t at = 0;
+    while (most >= d->vocab && id_at(d, h, at) < d->vocab) at++;
+    FAIL_IF(most >= d->vocab, E_DATA, "%s: id %u at position %zu is outside of the vocabulary of %lld", path, id_at(d, h, at), at, (long long)d->vocab);
+    if (most >= d->needs) d->needs = (int64_t)most + 1;
+    return d->by_document ? find_documents(d, s, h, room) : 0;
+}
+
+static int no_file(const struct dataset *d, const char *path)
+{
+    char unfinished[PATH_SIZE];
+    TRY(path_join(unfinished, d->folder, DATASET_UNFINISHED));
+    FAIL_IF(path_is_dir(unfinished), E_IO, "%s: no such file; its preparation was not finished: run the same nib data again, and it goes on", path);
+    FAIL(E_IO, "%s: no such file; prepare data with: nib data TEXT --out %s", path, d->folder);
+}
+
+static int open_shard(struct dataset *d, enum split s, size_t i, size_t *room)
+{
+    char path[PATH_SIZE];
+    struct shard *h = &d->split[s].shard[i];
+    TRY(dataset_file(path, d->folder, s, i, d->split[s].shards));
+    if (!path_is_file(path)) return no_file(d, path);
+    TRY(file_open_map(&h->map, path));
+    FAIL_IF(h->map.size != h->n * (size_t)d->width, E_DATA, "%s: %zu bytes, but %zu ids of %d bytes belong into it; is the file cut off?", path, h->map.size, h->n, d->width);
+    return scan(d, s, h, room, path);
+}
+
+/* One file that nothing is said about. */
+static int count_ids(struct dataset *d, enum split s)
+{
+    char path[PATH_SIZE];
+    struct file_map map;
+    TRY(dataset_file(path, d->folder, s, 0, 1));
+    if (!path_is_file(path)) return no_file(d, path);
+    TRY(file_open_map(&map, path));
+    size_t bytes = map.size;
+    file_close_map(&map);
+    FAIL_IF(bytes == 0, E_DATA, "%s is empty", path);
+    FAIL_IF(bytes % (size_t)d->width, E_DATA, "%s: %zu bytes are no whole number of %d-byte ids; is the file cut off?", path, bytes, d->width);
+    return dataset_add_shard(d, s, bytes / (size_t)d->width);
 }
 
 static int open_split(struct dataset *d, enum split s)
 {
+    size_t room = 0;
+    if (!d->split[s].shards) TRY(count_ids(d, s));
+    for (size_t i = 0; i < d->split[s].shards; i++) TRY(open_shard(d, s, i, &room));
+    FAIL_IF(d->by_document && !d->split[s].n_starts, E_DATA, "%s: no end token stands before a document of %s", d->folder, split_names[s]);
+    return 0;
+}
+
+/* A folder of prepared text, whole or not. */
+static int is_prepared(const char *folder)
+{
     char path[PATH_SIZE];
-    TRY(path_join(path, d->folder, split_files[s]));
-    FAIL_IF(!path_is_file(path), E_IO, "%s: no such file; prepare data with: nib data TEXT --out %s", path, d->folder);
-    TRY(file_open_map(&d->split[s].map, path));
-    size_t bytes = d->split[s].map.size;
-    FAIL_IF(bytes == 0, E_DATA, "%s is empty", path);
-    FAIL_IF(bytes % (size_t)d->width, E_DATA, "%s: %zu bytes are no whole number of %d-byte ids; is the file cut off?", path, bytes, d->width);
-    d->split[s].n = bytes / (size_t)d->width;
-    return scan(d, s);
+    if (!path_join(path, folder, "dataset.json") && path_is_file(path)) return 1;
+    return !dataset_file(path, folder, SPLIT_TRAIN, 0, 1) && path_is_file(path);
 }
 
 int dataset_find(char folder[PATH_SIZE], const char *name)
 {
-    char path[PATH_SIZE];
     TRY(path_join(folder, "data", name));
-    TRY(path_join(path, folder, split_files[SPLIT_TRAIN]));
-    if (!strchr(name, '/') && path_is_file(path)) return 0;
+    if (!strchr(name, '/') && is_prepared(folder)) return 0;
     FAIL_IF(snprintf(folder, PATH_SIZE, "%s", name) >= PATH_SIZE, E_USAGE, "the name of the data folder is too long");
     FAIL_IF(!path_is_dir(folder) && prepare_is_named(name), E_IO, "no prepared data in %s, nor in data/%s; prepare it with: nib data %s", name, name, name);
     FAIL_IF(!path_is_dir(folder), E_IO, "no prepared data in %s, nor in data/%s; prepare a text with: nib data TEXT --out data/NAME", name, name);
@@ -167,7 +283,8 @@ int dataset_open(struct dataset *d, const char *name)
 void dataset_close(struct dataset *d)
 {
     for (int s = 0; s < 2; s++) {
-        if (d->split[s].map.at) file_close_map(&d->split[s].map);
+        for (size_t i = 0; i < d->split[s].shards; i++) file_close_map(&d->split[s].shard[i].map);
+        free(d->split[s].shard);
         free(d->split[s].start);
         d->split[s] = (struct split_tokens){ 0 };
     }
@@ -190,7 +307,8 @@ int dataset_suits(const struct dataset *d, const char *model)
 static size_t ends_in(const struct dataset *d, enum split s)
 {
     size_t n = 0;
-    for (size_t i = 0; i < d->split[s].n; i++) n += dataset_id(d, s, i) == d->end;
+    for (const struct shard *h = d->split[s].shard; h < d->split[s].shard + d->split[s].shards; h++)
+        for (size_t i = 0; i < h->n; i++) n += id_at(d, h, i) == d->end;
     return n;
 }
 
@@ -213,6 +331,7 @@ int dataset_tell(const struct dataset *d, struct text *out)
     struct tokenizer *t;
     text_format(out, "%s: %zu tokens to train on, %zu to validate, %d bits each, vocabulary %lld%s\n", d->folder, d->split[SPLIT_TRAIN].n, d->split[SPLIT_VAL].n, 8 * d->width, (long long)d->vocab,
                 d->needs < d->vocab && !*d->tokenizer ? " (a guess)" : "");
+    if (d->split[SPLIT_TRAIN].shards > 1) text_format(out, "in %zu and %zu shards\n", d->split[SPLIT_TRAIN].shards, d->split[SPLIT_VAL].shards);
     if (d->end >= 0) text_format(out, "%zu and %zu end-of-text tokens (%lld)\n", ends_in(d, SPLIT_TRAIN), ends_in(d, SPLIT_VAL), (long long)d->end);
     if (!tokenizer_is_in(d->folder)) {
         text_add(out, "no tokenizer lies there\n");
@@ -228,26 +347,55 @@ int dataset_tell(const struct dataset *d, struct text *out)
 
 /* ---- windows ---- */
 
+/* As many windows as cover a shard: so long its turn lasts. */
+static uint64_t turn_of(const struct shard *h, int64_t length)
+{
+    return (h->n + (size_t)length - 1) / (size_t)length;
+}
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    while (b) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* The shards of a round are visited by steps of one size, which has no divisor in common with their number, from any of them on. */
+static size_t in_turn(const struct split_tokens *t, int64_t length, uint64_t key, uint64_t w)
+{
+    uint64_t windows = 0, step = (uint64_t)((double)t->shards * 0.618);
+    for (size_t i = 0; i < t->shards; i++) windows += turn_of(&t->shard[i], length);
+    uint64_t round = w / windows, left = w % windows, i = rng_below(key, round, t->shards);
+    while (common_divisor(step, t->shards) > 1) step++;
+    for (; left >= turn_of(&t->shard[i], length); i = (i + step) % t->shards) left -= turn_of(&t->shard[i], length);
+    return t->shard[i].first + rng_spread(rng_key(key, round * t->shards + i), left, t->shard[i].n);
+}
+
 int dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t key, uint64_t w, size_t *at)
 {
     const struct split_tokens *t = &d->split[s];
-    FAIL_IF(t->n < (size_t)length + 1, E_DATA, "%s/%s has %zu tokens; a block_size of %lld needs one more than that: choose a smaller block_size or more text",
-            d->folder, split_files[s], t->n, (long long)length);
-    if (!d->by_document) {
-        *at = rng_spread(key, w, t->n - (size_t)length);
-        return 0;
-    }
-    size_t fit = t->n_starts;
-    while (fit > 1 && t->start[fit - 1] + (size_t)length + 1 > t->n) fit--;
-    *at = t->start[rng_spread(key, w, fit)];
-    if (*at + (size_t)length + 1 > t->n) *at = t->n - (size_t)length - 1;
+    FAIL_IF(t->n < (size_t)length + 1, E_DATA, "%s: %s has %zu tokens; a block_size of %lld needs one more than that: choose a smaller block_size or more text",
+            d->folder, split_names[s], t->n, (long long)length);
+    size_t last = t->n - (size_t)length - 1, fit = t->n_starts;
+    if (d->by_document) {
+        while (fit > 1 && t->start[fit - 1] > last) fit--;
+        *at = t->start[rng_spread(key, w, fit)];
+    } else *at = s == SPLIT_TRAIN && t->shards > 1 ? in_turn(t, length, key, w) : rng_spread(key, w, last + 1);
+    if (*at > last) *at = last;
     return 0;
 }
 
 void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n, int32_t *ids, int32_t *targets)
 {
-    for (int64_t i = 0; i < n; i++) {
-        ids[i] = (int32_t)dataset_id(d, s, at + (size_t)i);
-        targets[i] = (int32_t)dataset_id(d, s, at + (size_t)i + 1);
+    const struct shard *h = shard_of(&d->split[s], at);
+    for (int64_t i = 0; i <= n; i++) {
+        size_t k = at + (size_t)i - h->first;
+        if (k == h->n) h++, k = 0;
+        int32_t id = (int32_t)id_at(d, h, k);
+        if (i < n) ids[i] = id;
+        if (i > 0) targets[i - 1] = id;
     }
 }

@@ -1,6 +1,7 @@
 /* dataset.h -- prepared text: a folder of token files, and the windows that training and evaluation see.
  *
  * train.bin and val.bin are nanoGPT's: a headerless stream of little-endian ids, u16, or u32 where the vocabulary needs it.
+ * A large split is cut into shards, train_000000.bin, train_000001.bin ...: one after the other they are its train.bin.
  * dataset.json beside them says what they are; without it they are taken for nanoGPT's own (u16; vocabulary of meta.pkl,
  * else GPT-2's).  tokenizer.json, if there, is how they were made. */
 #ifndef TEXT_DATASET_H
@@ -11,12 +12,15 @@
 #include "base/file.h"
 #include "base/text.h"
 
+#define DATASET_UNFINISHED "unfinished.tmp"  /* a folder in the folder: the files of a preparation, until all are there */
+
 enum split { SPLIT_TRAIN, SPLIT_VAL };
-extern const char *const split_files[2];     /* "train.bin", "val.bin" */
+
+struct shard { struct file_map map; size_t first, n; };      /* ids first .. first + n - 1 of its split */
 
 struct split_tokens {
-    struct file_map map;
-    size_t n;                            /* ids */
+    struct shard *shard; size_t shards, room;
+    size_t n;                            /* ids, of all shards */
     uint64_t *start; size_t n_starts;    /* with by_document: where documents begin (the end token before each counts to it) */
 };
 
@@ -45,10 +49,15 @@ int  dataset_tell(const struct dataset *d, struct text *out);
 
 /* Where dataset_open looks: the folder itself, or data/NAME. */
 int  dataset_find(char folder[PATH_SIZE], const char *name);
+/* The file of shard i, where a split has so many. */
+int  dataset_file(char path[PATH_SIZE], const char *folder, enum split s, size_t i, size_t shards);
+int  dataset_add_shard(struct dataset *d, enum split s, size_t n);       /* without its file */
 
 uint32_t dataset_id(const struct dataset *d, enum split s, size_t i);
 /* Window w of a random draw: the place of its first id, such that `length` + 1 ids follow.  Windows 0, 1, 2 ... are spread evenly
- * over the text, each at another offset.  Fails if the split is too short. */
+ * over the text, each at another offset; those that train are spread over one shard, and when they are as many as cover it, over
+ * the next, so that one shard at a time is read from the disk.  Each round through the shards has another order.  Fails if the
+ * split is too short. */
 int  dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t key, uint64_t w, size_t *at);
 /* ids at .. at + n and the same shifted by one */
 void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n, int32_t *ids, int32_t *targets);

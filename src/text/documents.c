@@ -4,6 +4,7 @@
  * than to train on it.  When it is read, its suffix decides whether it is JSON lines. */
 #include "text/documents.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ enum {
 struct source {
     const char *path;
     int lines;                           /* it is JSON lines */
-    struct text held;                    /* the text of standard input or a pipe; held.at is NULL for files */
+    int copy;                            /* a copy of standard input or a pipe: an open file; -1 for files */
 };
 
 struct documents {
@@ -123,7 +124,7 @@ static struct source *add_source(struct documents *d, const char *path)
 {
     char *copy = arena_copy(&d->memory, path);
     if (!copy || !grow(&d->source, &d->room, d->n + 1, sizeof *d->source)) return NULL;
-    d->source[d->n] = (struct source){ .path = copy };
+    d->source[d->n] = (struct source){ .path = copy, .copy = -1 };
     return &d->source[d->n++];
 }
 
@@ -140,12 +141,17 @@ static void skip_because(struct documents *d, const char *path, const char *reas
     skip(d, path);
 }
 
+static int open_source(struct stream **in, const struct source *s)
+{
+    return s->copy < 0 ? stream_open(in, s->path) : stream_open_again(in, s->copy, s->path);
+}
+
 /* The first bytes of the text, that is, behind gzip; *size: of the file on disk. */
-static int first_bytes(const char *path, char bytes[FIRST_BYTES], size_t *n, uint64_t *size)
+static int first_bytes(const struct source *source, char bytes[FIRST_BYTES], size_t *n, uint64_t *size)
 {
     struct stream *s;
     size_t more = 1;
-    int failed = stream_open(&s, path);
+    int failed = open_source(&s, source);
     for (*n = 0; !failed && more && *n < FIRST_BYTES; *n += more) failed = stream_read(s, bytes + *n, FIRST_BYTES - *n, &more);
     if (!failed) *size = stream_size(s);
     stream_close(s);
@@ -159,7 +165,7 @@ static int add_file(struct documents *d, const char *path, int in_folder)
     char bytes[FIRST_BYTES];
     size_t n;
     uint64_t size;
-    TRY(first_bytes(path, bytes, &n, &size));
+    TRY(first_bytes(&(struct source){ .path = path, .copy = -1 }, bytes, &n, &size));
     int foreign = is_foreign(d, path, bytes, n);
     FAIL_IF(foreign && !in_folder, E_DATA, "%s is %s", path, d->reason);
     if (foreign || (in_folder && (is_binary(d, bytes, n) || is_other_json(d, path)))) {
@@ -216,22 +222,53 @@ static int add_tree(struct documents *d, const char *path)
     return 0;
 }
 
-/* ---- reading ---- */
-
-static int add_held(struct documents *d, const char *path)
+/* A file without a name. */
+static int open_unnamed(int *fd)
 {
+    const char *folder = getenv("TMPDIR");
+    char path[PATH_SIZE];
+    if (!folder || !*folder) folder = "/var/tmp";
+    TRY(path_join(path, folder, "nib_text_XXXXXX"));
+    *fd = mkstemp(path);
+    FAIL_IF(*fd < 0, E_IO, "cannot make a file in %s for what comes from a pipe: %m; name another folder by TMPDIR", folder);
+    unlink(path);
+    return 0;
+}
+
+static int copy_stream(struct stream *in, int to, const char *name)
+{
+    static char bytes[1 << 16];
+    for (size_t n = 1; n;) {
+        TRY(stream_read(in, bytes, sizeof bytes, &n));
+        for (size_t done = 0; done < n;) {
+            ssize_t now = write(to, bytes + done, n - done);
+            FAIL_IF(now < 0 && errno != EINTR, E_IO, "no room for the text of %s: %m; name a folder with more by TMPDIR", name);
+            if (now > 0) done += (size_t)now;
+        }
+    }
+    return 0;
+}
+
+static int add_copy(struct documents *d, const char *path)
+{
+    char bytes[FIRST_BYTES];
+    size_t n;
+    uint64_t size;
     struct stream *in;
     struct source *s = add_source(d, strcmp(path, "-") ? path : "standard input");
     FAIL_IF(!s, E_MEMORY, "no memory for the names of files");
+    TRY(open_unnamed(&s->copy));
     TRY(stream_open(&in, path));
-    int more, failed = stream_append(in, &s->held, DOCUMENT_LIMIT + (size_t)1, &more);
+    int failed = copy_stream(in, s->copy, s->path);
     stream_close(in);
     if (failed) return failed;
-    FAIL_IF(s->held.size > DOCUMENT_LIMIT, E_DATA, "%s: more than 1 GiB of text; cut it into several files, or make JSON lines of it", s->path);
-    FAIL_IF(is_foreign(d, s->path, s->held.at, s->held.size), E_DATA, "%s is %s", s->path, d->reason);
-    d->size += s->held.size;
+    TRY(first_bytes(s, bytes, &n, &size));
+    FAIL_IF(is_foreign(d, s->path, bytes, n), E_DATA, "%s is %s", s->path, d->reason);
+    d->size += size;
     return 0;
 }
+
+/* ---- reading ---- */
 
 struct reading {
     const struct documents *d;
@@ -239,7 +276,7 @@ struct reading {
     int (*visit)(void *context, const struct document *doc);
     void *context;
     struct text text;                    /* a file, or a line */
-    uint64_t before;                     /* bytes of the files before this one */
+    size_t file; uint64_t before;        /* number of the file, bytes of those before it */
 };
 
 /* Names the fields that there are, since one of them will be meant. */
@@ -253,7 +290,7 @@ static int no_field(const struct reading *r, const json_t *object, const struct 
     excerpt(shown, fields.size ? fields.at : "none");
     text_free(&fields);
     FAIL(E_DATA, "%s: line %llu: there is no field \"%s\"; name one with --field (there are: %s)", doc->path,
-         (unsigned long long)doc->line, r->d->field, shown);
+         (unsigned long long)doc->at.line, r->d->field, shown);
 }
 
 static int visit_field(const struct reading *r, const json_t *object, struct document *doc, const char *what)
@@ -270,7 +307,7 @@ static int not_json(int code, const struct document *doc)
     static const char colon[] = ": ", first[] = "line 1, ";
     const char *why = error_text() + sizeof colon - 1;
     if (!strncmp(why, first, sizeof first - 1)) why += sizeof first - 1;
-    FAIL(code, "%s: line %llu is not JSON: %s", doc->path, (unsigned long long)doc->line, why);
+    FAIL(code, "%s: line %llu is not JSON: %s", doc->path, (unsigned long long)doc->at.line, why);
 }
 
 static int visit_line(const struct reading *r, struct document *doc)
@@ -279,67 +316,57 @@ static int visit_line(const struct reading *r, struct document *doc)
     json_t *object;
     int failed = json_parse(&object, r->text.at, r->text.size, "");
     if (failed) return not_json(failed, doc);
-    snprintf(what, sizeof what, "%s: line %llu", doc->path, (unsigned long long)doc->line);
+    snprintf(what, sizeof what, "%s: line %llu", doc->path, (unsigned long long)doc->at.line);
     failed = visit_field(r, object, doc, what);
     json_decref(object);
     return failed;
 }
 
 /* Empty lines are no JSON, but files have them, at least at their end. */
-static int visit_lines(struct reading *r, const struct source *s, struct stream *in)
+static int visit_lines(struct reading *r, const struct source *s, struct stream *in, const struct place *from)
 {
-    struct document doc = { .path = s->path };
+    struct document doc = { .path = s->path, .at.file = r->file };
     for (int got;;) {
         TRY(stream_line(in, &r->text, DOCUMENT_LIMIT, &got));
         if (!got) return 0;
-        doc.line++;
+        if (++doc.at.line < from->line) continue;
         doc.read = r->before + stream_position(in);
         if (strspn(r->text.at, " \t\r") < r->text.size) TRY(visit_line(r, &doc));
     }
 }
 
-static int visit_whole(const struct reading *r, const struct source *s, const struct text *text)
-{
-    struct document doc = { .text = text->at, .n = text->size, .path = s->path, .read = r->before };
-    return doc.n ? r->visit(r->context, &doc) : 0;
-}
-
 /* A file's text, in stretches.  At least its last byte stays for the one without `more`. */
-static int visit_stretches(struct reading *r, const struct source *s, struct stream *in)
+static int visit_stretches(struct reading *r, const struct source *s, struct stream *in, const struct place *from)
 {
-    struct document doc = { .path = s->path, .more = 1 };
+    struct document doc = { .path = s->path, .at = { .file = r->file, .byte = from->byte }, .more = 1 };
+    TRY(stream_skip(in, from->byte));
     for (size_t wanted = STRETCH; doc.more;) {
         TRY(stream_append(in, &r->text, wanted, &doc.more));
         doc.n = doc.more ? r->apart(r->context, r->text.at, r->text.size, r->text.size - 1) : r->text.size;
         doc.text = r->text.at;
         doc.read = r->before + stream_position(in);
-        FAIL_IF(!doc.n && doc.more && r->text.size > DOCUMENT_LIMIT, E_DATA, "%s: more than 1 GiB from byte %llu on without a place to cut; put line ends into it, or make JSON lines of it", s->path, (unsigned long long)doc.from);
+        FAIL_IF(!doc.n && doc.more && r->text.size > DOCUMENT_LIMIT, E_DATA, "%s: more than 1 GiB from byte %llu on without a place to cut; put line ends into it, or make JSON lines of it", s->path, (unsigned long long)doc.at.byte);
         wanted = doc.n ? STRETCH : 2 * r->text.size;
         if (!doc.n) continue;
         TRY(r->visit(r->context, &doc));
-        doc.from += doc.n;
+        doc.at.byte += doc.n;
         r->text.size -= doc.n;
         memmove(r->text.at, r->text.at + doc.n, r->text.size);
     }
     return 0;
 }
 
-static int visit_file(struct reading *r, const struct source *s)
+static int visit_source(struct reading *r, const struct source *s, const struct place *from)
 {
     struct stream *in;
-    TRY(stream_open(&in, s->path));
+    static const struct place beginning;
+    TRY(open_source(&in, s));
     text_clear(&r->text);
-    int failed = s->lines ? visit_lines(r, s, in) : visit_stretches(r, s, in);
+    if (r->file > from->file) from = &beginning;
+    int failed = r->file < from->file ? 0 : s->lines ? visit_lines(r, s, in, from) : visit_stretches(r, s, in, from);
     r->before += stream_size(in);
     stream_close(in);
     return failed;
-}
-
-static int visit_source(struct reading *r, const struct source *s)
-{
-    if (!s->held.at) return visit_file(r, s);
-    r->before += s->held.size;
-    return visit_whole(r, s, &s->held);
 }
 
 size_t documents_between(void *context, const char *text, size_t n, size_t most)
@@ -351,18 +378,18 @@ size_t documents_between(void *context, const char *text, size_t n, size_t most)
     return most;
 }
 
-int documents_each(const struct documents *d, documents_apart *apart, int (*visit)(void *context, const struct document *doc), void *context)
+int documents_each(const struct documents *d, const struct place *from, documents_apart *apart, int (*visit)(void *context, const struct document *doc), void *context)
 {
     struct reading r = { .d = d, .apart = apart, .visit = visit, .context = context };
     int failed = 0;
-    for (size_t i = 0; i < d->n && !failed; i++) failed = visit_source(&r, &d->source[i]);
+    for (; r.file < d->n && !failed; r.file++) failed = visit_source(&r, &d->source[r.file], from ? from : &(struct place){ 0 });
     text_free(&r.text);
     return failed;
 }
 
 int document_error(int code, const struct document *doc)
 {
-    if (doc->line) return error_prefix(code, "%s: line %llu", doc->path, (unsigned long long)doc->line);
+    if (doc->at.line) return error_prefix(code, "%s: line %llu", doc->path, (unsigned long long)doc->at.line);
     return error_prefix(code, "%s", doc->path);
 }
 
@@ -372,7 +399,7 @@ static int add_input(struct documents *d, const char *path)
 {
     if (path_is_dir(path)) return add_tree(d, path);
     int is_pipe = !strcmp(path, "-") || (!path_is_file(path) && !access(path, F_OK));
-    return is_pipe ? add_held(d, path) : add_file(d, path, 0);
+    return is_pipe ? add_copy(d, path) : add_file(d, path, 0);
 }
 
 int documents_open(struct documents **out, const char *const *inputs, int n, const char *field, struct text *notices)
@@ -393,7 +420,8 @@ int documents_open(struct documents **out, const char *const *inputs, int n, con
 void documents_close(struct documents *d)
 {
     if (!d) return;
-    for (size_t i = 0; i < d->n; i++) text_free(&d->source[i].held);
+    for (size_t i = 0; i < d->n; i++)
+        if (d->source[i].copy >= 0) close(d->source[i].copy);
     free(d->source);
     arena_free(&d->memory);
     free(d);
@@ -407,6 +435,17 @@ int documents_are_one(const struct documents *d)
 uint64_t documents_size(const struct documents *d)
 {
     return d->size;
+}
+
+void documents_sum(const struct documents *d, struct sha256 *sum)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        struct stat st = { 0 };
+        const struct source *s = &d->source[i];
+        if (s->copy < 0 ? stat(s->path, &st) : fstat(s->copy, &st)) continue;
+        sha256_add(sum, s->path, strlen(s->path) + 1);
+        sha256_add(sum, (const int64_t[]){ (int64_t)st.st_size, (int64_t)st.st_mtim.tv_sec, (int64_t)st.st_mtim.tv_nsec }, 3 * sizeof(int64_t));
+    }
 }
 
 #ifdef FUZZ_DOCUMENTS
@@ -432,7 +471,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint64_t sum[2] = { 0 };
         if (documents_open(&d, (const char *const[]){ path }, 1, "text", NULL)) break;
         d->source[0].lines = lines;
-        int failed = documents_each(d, documents_between, check_document, &sum[0]), again = documents_each(d, documents_between, check_document, &sum[1]);
+        int failed = documents_each(d, NULL, documents_between, check_document, &sum[0]), again = documents_each(d, NULL, documents_between, check_document, &sum[1]);
         if (failed != again || sum[0] != sum[1]) abort();
         documents_close(d);
     }

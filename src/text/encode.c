@@ -208,7 +208,7 @@ static size_t apart(void *context, const char *text, size_t n, size_t most) { re
 static int encode_part(void *context, int thread, const struct part *p, struct ids *ids)
 {
     const struct encoders *e = context;
-    int failed = encoder_add(e->of[thread], p->doc.text, p->doc.n, p->doc.from, ids);
+    int failed = encoder_add(e->of[thread], p->doc.text, p->doc.n, p->doc.at.byte, ids);
     return failed && p->doc.path ? document_error(failed, &p->doc) : failed;
 }
 

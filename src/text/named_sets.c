@@ -114,7 +114,7 @@ static int tell_all(struct teller *t, uint64_t seed, uint64_t count)
     TRY(tell_split(t, SPLIT_TRAIN, seed, count));
     TRY(tell_split(t, SPLIT_VAL, rng_key(seed, rng_hash("validation")), VALIDATION_STORIES));
     /* Every id but the first is a target.  After a story's last word its end is certain: end tokens add to the count alone. */
-    set->floor = t->nats / (double)(t->files.n[SPLIT_VAL] - 1);
+    set->floor = t->nats / (double)(token_files_all(&t->files, SPLIT_VAL) - 1);
     return token_files_commit(&t->files, t->tokenizer);
 }
 
@@ -122,17 +122,16 @@ static int open_and_tell(struct teller *t, const char *out, uint64_t seed, uint6
 {
     TRY(tales_open(&t->grammar));
     TRY(tokenizer_parse(&t->tokenizer, tales_tokenizer, (size_t)(tales_tokenizer_end - tales_tokenizer), "tales_tokenizer.json"));
-    TRY(token_files_create(&t->files, out));
-    int failed = tell_all(t, seed, count);
-    token_files_discard(&t->files);
-    return failed;
+    TRY(token_files_create(&t->files, out, 0));
+    return tell_all(t, seed, count);
 }
 
 static int prepare_tales(const struct prepare_options *o, uint64_t seed, uint64_t count, struct prepared *done)
 {
-    struct teller t = { .o = o };
+    struct teller t = { .o = o, .files.file.fd = -1 };
     int failed = open_and_tell(&t, o->out, seed, count ? count : PREPARE_TALES);
-    if (!failed) *done = (struct prepared){ t.files.n[SPLIT_TRAIN], t.files.n[SPLIT_VAL], t.stories, t.bytes, t.files.set.vocab };
+    if (!failed) *done = (struct prepared){ token_files_all(&t.files, SPLIT_TRAIN), token_files_all(&t.files, SPLIT_VAL), t.stories, t.bytes, t.files.set.vocab };
+    token_files_discard(&t.files);
     grammar_free(t.grammar);
     tokenizer_free(t.tokenizer);
     text_free(&t.story);

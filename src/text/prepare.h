@@ -12,6 +12,7 @@ struct prepare_options {
     const char *field;                   /* of JSON lines: which one is the text */
     const char *val;                     /* "0.1": the last tenth of the text, or of the documents; or a file of its own */
     int64_t threads;                     /* that encode; 0: one a core */
+    uint64_t shard_size;                 /* ids of a shard, about 4 bytes of text each; 0: one file for all */
     struct text *notices;                /* what was skipped and why, a line each */
     void (*progress)(void *context, uint64_t now, uint64_t all);     /* bytes of the inputs; may be NULL */
     void *context;
@@ -19,7 +20,9 @@ struct prepare_options {
 
 struct prepared { uint64_t train, val, documents, bytes; int64_t vocab; };
 
-/* One plain file is one text, cut into train and val by characters, as nanoGPT cuts it.  Of several files and of JSON lines each
+/* What was killed goes on behind its last complete shard, if nothing has changed: texts, tokenizer, options.
+ *
+ * One plain file is one text, cut into train and val by characters, as nanoGPT cuts it.  Of several files and of JSON lines each
  * file, each line is a document, closed by the end-of-text token where the tokenizer has one. */
 int prepare(const struct prepare_options *o, struct prepared *p);
 

@@ -2,29 +2,23 @@
 #include "text/token_files.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 
 enum { PIECE = 1 << 14, MOST_U16 = 1 << 16 };                /* ids written at once; the largest vocabulary of 2-byte ids */
 
-static int create(struct token_files *f, enum split s)
+int token_files_create(struct token_files *f, const char *folder, uint64_t shard_size)
 {
-    char path[PATH_SIZE];
-    TRY(path_join(path, f->set.folder, split_files[s]));
-    return file_create(&f->file[s], path);
-}
-
-int token_files_create(struct token_files *f, const char *folder)
-{
-    *f = (struct token_files){ .set = { .end = -1 }, .file = { { .fd = -1 }, { .fd = -1 } } };
+    *f = (struct token_files){ .set = { .end = -1 }, .shard_size = shard_size ? shard_size : UINT64_MAX, .file = { .fd = -1 } };
     FAIL_IF(snprintf(f->set.folder, PATH_SIZE, "%s", folder) >= PATH_SIZE, E_USAGE, "path too long: %.200s...", folder);
-    TRY(dir_make(folder));
-    TRY(create(f, SPLIT_TRAIN));
-    int failed = create(f, SPLIT_VAL);
-    if (failed) token_files_discard(f);
-    return failed;
+    TRY(path_join(f->unfinished, folder, DATASET_UNFINISHED));
+    return dir_make(f->unfinished);
 }
 
 void token_files_use(struct token_files *f, const struct tokenizer *t)
@@ -34,31 +28,152 @@ void token_files_use(struct token_files *f, const struct tokenizer *t)
     f->set.width = f->set.vocab <= MOST_U16 ? 2 : 4;
 }
 
+/* ---- shards: until all are there they have the names of several ---- */
+
+static int shard_path(char path[PATH_SIZE], const struct token_files *f, enum split s, size_t i) { return dataset_file(path, f->unfinished, s, i, 0); }
+
+static int begin(struct token_files *f)
+{
+    char path[PATH_SIZE];
+    TRY(shard_path(path, f, f->split, f->set.split[f->split].shards));
+    f->n = 0;
+    return file_create(&f->file, path);
+}
+
+int token_files_complete(struct token_files *f)
+{
+    if (f->file.fd < 0) return 0;
+    TRY(file_commit(&f->file));
+    TRY(dataset_add_shard(&f->set, f->split, f->n));
+    f->n = 0;
+    return 0;
+}
+
+static int append(struct token_files *f, const uint32_t *ids, size_t n)
+{
+    uint8_t bytes[4 * PIECE], *to = bytes;
+    for (size_t i = 0; i < n; i++)
+        for (int b = 0; b < f->set.width; b++) *to++ = (uint8_t)(ids[i] >> 8 * b);
+    f->n += n;
+    return file_append(&f->file, bytes, (size_t)(to - bytes));
+}
+
 int token_files_add(struct token_files *f, enum split s, const uint32_t *ids, size_t n)
 {
-    uint8_t bytes[4 * PIECE];
-    f->n[s] += n;
-    while (n > 0) {
-        size_t now = n < PIECE ? n : PIECE;
-        uint8_t *to = bytes;
-        for (size_t i = 0; i < now; i++)
-            for (int b = 0; b < f->set.width; b++) *to++ = (uint8_t)(ids[i] >> 8 * b);
-        TRY(file_append(&f->file[s], bytes, (size_t)(to - bytes)));
-        ids += now;
-        n -= now;
+    if (s != f->split) TRY(token_files_complete(f));
+    f->split = s;
+    for (size_t now; n > 0; ids += now, n -= now) {
+        if (f->file.fd < 0) TRY(begin(f));
+        now = n < PIECE ? n : PIECE;
+        if (now > f->shard_size - f->n) now = f->shard_size - f->n;
+        TRY(append(f, ids, now));
+        if (f->n == f->shard_size) TRY(token_files_complete(f));
     }
     return 0;
 }
 
+uint64_t token_files_all(const struct token_files *f, enum split s)
+{
+    return f->set.split[s].n + (s == f->split ? f->n : 0);
+}
+
+/* ---- going on ---- */
+
+int token_files_clear(struct token_files *f)
+{
+    TRY(dir_remove(f->unfinished));
+    return dir_make(f->unfinished);
+}
+
+static int has_size(const char *path, uint64_t size)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+}
+
+/* Its file is still to be moved. */
+static int is_waiting(const struct token_files *f, enum split s, size_t i)
+{
+    char path[PATH_SIZE];
+    return !shard_path(path, f, s, i) && path_is_file(path);
+}
+
+/* Where it was made, or, where a commit has begun, in its place. */
+static int is_there(const struct token_files *f, enum split s, size_t i, int committing)
+{
+    char path[PATH_SIZE];
+    const struct split_tokens *t = &f->set.split[s];
+    int failed = committing && !is_waiting(f, s, i) ? dataset_file(path, f->set.folder, s, i, t->shards) : shard_path(path, f, s, i);
+    return !failed && has_size(path, t->shard[i].n * (uint64_t)f->set.width);
+}
+
+/* Every shard of a split but the last is full. */
+static int resume_split(struct token_files *f, enum split s, uint64_t ids, int committing, int *is)
+{
+    for (uint64_t n; ids > 0; ids -= n) {
+        n = ids < f->shard_size ? ids : f->shard_size;
+        TRY(dataset_add_shard(&f->set, s, (size_t)n));
+    }
+    for (size_t i = 0; i < f->set.split[s].shards; i++) *is = *is && is_there(f, s, i, committing);
+    if (f->set.split[s].shards) f->split = s;
+    return 0;
+}
+
+int token_files_resume(struct token_files *f, const uint64_t ids[2], int committing, int *is)
+{
+    *is = 1;
+    TRY(resume_split(f, SPLIT_TRAIN, ids[SPLIT_TRAIN], committing, is));
+    TRY(resume_split(f, SPLIT_VAL, ids[SPLIT_VAL], committing, is));
+    f->keep = *is;
+    if (!*is) dataset_close(&f->set);
+    return 0;
+}
+
+/* ---- all in place ---- */
+
+/* A file that an earlier commit of the same preparation moved here. */
+static int is_moved(const struct token_files *f, const char *path)
+{
+    char mine[PATH_SIZE];
+    for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++)
+        for (size_t i = 0; i < f->set.split[s].shards; i++)
+            if (!dataset_file(mine, f->set.folder, s, i, f->set.split[s].shards) && !strcmp(path, mine)) return !is_waiting(f, s, i);
+    return 0;
+}
+
 /* An old description of new tokens would be a lie.  So would be an old meta.pkl, which a new byte-level vocabulary does not
- * replace: nanoGPT takes the size of the vocabulary from it. */
+ * replace: nanoGPT takes the size of the vocabulary from it.  Temporary files are left where a commit was killed. */
+static int is_of_preparation(const char *name)
+{
+    static const char *const patterns[] = { "dataset.json", "meta.pkl", "dataset.json.*.tmp", "meta.pkl.*.tmp", "tokenizer*.json.*.tmp", "train.bin", "val.bin", "train_[0-9][0-9][0-9][0-9][0-9][0-9].bin", "val_[0-9][0-9][0-9][0-9][0-9][0-9].bin" };
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        if (!fnmatch(patterns[i], name, 0)) return 1;
+    return 0;
+}
+
 static int remove_old(const struct token_files *f)
 {
-    const char *const old[] = { "dataset.json", split_files[SPLIT_TRAIN], split_files[SPLIT_VAL], "meta.pkl" };
-    char path[PATH_SIZE];
-    for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
-        TRY(path_join(path, f->set.folder, old[i]));
-        FAIL_IF(unlink(path) && errno != ENOENT, E_IO, "cannot replace %s: %m", path);
+    char **names, path[PATH_SIZE];
+    size_t n;
+    int failed = dir_list(f->set.folder, &names, &n);
+    if (failed) return failed;
+    for (size_t i = 0; i < n && !failed; i++) {
+        if (!is_of_preparation(names[i])) continue;
+        failed = path_join(path, f->set.folder, names[i]);
+        if (!failed && !is_moved(f, path) && unlink(path) && errno != ENOENT) failed = error_set(E_IO, __FILE__, __LINE__, "cannot replace %s: %m", path);
+    }
+    free(names);
+    return failed;
+}
+
+static int move_shards(const struct token_files *f, enum split s)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+    const struct split_tokens *t = &f->set.split[s];
+    for (size_t i = 0; i < t->shards; i++) {
+        TRY(shard_path(from, f, s, i));
+        TRY(dataset_file(to, f->set.folder, s, i, t->shards));
+        FAIL_IF(is_waiting(f, s, i) && rename(from, to), E_IO, "cannot write %s: %m", to);
     }
     return 0;
 }
@@ -66,15 +181,20 @@ static int remove_old(const struct token_files *f)
 /* The tokenizer goes first: where there are tokens there is what they mean. */
 int token_files_commit(struct token_files *f, const struct tokenizer *t)
 {
+    TRY(token_files_complete(f));
+    for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++) FAIL_IF(!f->set.split[s].shards, E_DATA, "%s: no tokens to %s", f->set.folder, s ? "validate on" : "train on");
     TRY(remove_old(f));
     TRY(tokenizer_save(t, f->set.folder));
-    TRY(file_commit(&f->file[SPLIT_TRAIN]));
-    TRY(file_commit(&f->file[SPLIT_VAL]));
-    return dataset_write(&f->set, tokenizer_fingerprint(t));
+    TRY(move_shards(f, SPLIT_TRAIN));
+    TRY(move_shards(f, SPLIT_VAL));
+    TRY(file_sync(f->set.folder));
+    TRY(dataset_write(&f->set, tokenizer_fingerprint(t)));
+    return dir_remove(f->unfinished);
 }
 
 void token_files_discard(struct token_files *f)
 {
-    file_discard(&f->file[SPLIT_TRAIN]);
-    file_discard(&f->file[SPLIT_VAL]);
+    file_discard(&f->file);
+    if (!f->keep && *f->unfinished) dir_remove(f->unfinished);
+    dataset_close(&f->set);
 }

@@ -63,7 +63,7 @@ static int count_all(struct training *r)
     int threads = crew_threads(r->crew);
     r->tally = calloc((size_t)threads, sizeof *r->tally);
     FAIL_IF(!r->tally, E_MEMORY, "no memory to count pieces of text");
-    TRY(documents_each(r->texts, apart, read_document, r));
+    TRY(documents_each(r->texts, NULL, apart, read_document, r));
     TRY(crew_finish(r->crew));
     for (int i = 1; i < threads; i++) {
         TRY(tally_merge(&r->tally[0], &r->tally[i]));
