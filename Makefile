@@ -51,6 +51,9 @@ OBJECTS  := $(SOURCES:src/%.c=$B/%.o) $(foreach i,$(ISAS),$(CPU_OPS:src/cpu/%.c=
 CLI      := $(patsubst src/%.c,$B/%.o,$(wildcard src/cli/*.c))
 TESTS    := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
 EXAMPLES := $(patsubst examples/%.c,$B/examples/%,$(wildcard examples/*.c))
+# name:file of each parser with an entry for libFuzzer; the inputs in tests/fuzz/ are replayed by a program each.
+FUZZED   := $(shell grep -H '^.ifdef FUZZ_' src/*/*.c | sed 's/\(.*\):.ifdef FUZZ_\(.*\)/\L\2\E:\1/')
+REPLAYS  := $(foreach f,$(FUZZED),$B/tests/replay_$(firstword $(subst :, ,$f)))
 
 .PHONY: all deps test demo bench peers install twin arm fuzz fuzz-plan fuzz-tokenizer mutate kills clean
 .DELETE_ON_ERROR:
@@ -87,6 +90,12 @@ $B/tests/%: tests/%.c $B/libnib.a
 	@mkdir -p $(@D)
 	@echo "  $<"
 	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) $< $B/libnib.a $(LDFLAGS) $(LDLIBS) -lcmocka -o $@
+define replay_rule
+$B/tests/replay_$1: $2 tests/replay.c $B/libnib.a
+	@mkdir -p $$(@D)
+	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -DFUZZ_$(shell echo $1 | tr a-z A-Z) $2 tests/replay.c $B/libnib.a $(LDFLAGS) $(LDLIBS) -lcmocka -o $$@
+endef
+$(foreach f,$(FUZZED),$(eval $(call replay_rule,$(firstword $(subst :, ,$f)),$(lastword $(subst :, ,$f)))))
 # Examples see nib.h alone and the library as others get it.
 $B/examples/%: examples/%.c $B/libnib.so
 	@mkdir -p $(@D)
@@ -97,8 +106,8 @@ $B/examples/%: examples/%.c $B/libnib.so
 deps:
 	@scripts/deps.sh
 
-test: $(TESTS) $(EXAMPLES) $B/nib
-	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/run.sh $(TESTS)
+test: $(TESTS) $(REPLAYS) $(EXAMPLES) $B/nib
+	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/run.sh $(TESTS) $(REPLAYS)
 
 demo: deps
 	@$(MAKE) --no-print-directory nib

@@ -38,6 +38,15 @@ static inline struct ids encoded(const struct tokenizer *t, const char *text, si
     return ids;
 }
 
+/* What a token is shown as. */
+static inline void assert_token(const struct tokenizer *t, uint32_t id, const char *bytes)
+{
+    size_t n;
+    const char *shown = tokenizer_bytes(t, id, &n);
+    assert_int_equal(n, strlen(bytes));
+    assert_memory_equal(shown, bytes, n);
+}
+
 static inline void assert_round_trip(const struct tokenizer *t, const char *bytes, size_t n)
 {
     for (enum specials s = SPECIALS_AS_TEXT; s <= SPECIALS_AS_TOKENS; s++) {
@@ -57,7 +66,7 @@ static inline void lay_over(json_t *object, const json_t *change)
     const char *key;
     json_t *value;
     json_object_foreach ((json_t *)change, key, value) {
-        int within = !strcmp(key, "model") || !strcmp(key, "vocab");
+        int within = json_is_object(value) && (!strcmp(key, "model") || !strcmp(key, "vocab"));
         if (within) lay_over(json_object_get(object, key), value);
         else json_object_set(object, key, value);
     }

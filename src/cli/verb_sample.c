@@ -85,13 +85,12 @@ static int read_prompt(const struct sample_options *o, const struct tokenizer *t
 {
     const char *start = o->start;
     int64_t end = tokenizer_end(t);
-    if (!start && end >= 0) {
-        uint32_t id = (uint32_t)end;
-        return ids_add(ids, &id, 1);
-    }
+    if (!start) TRY(tokenizer_encode_prompt(t, "", 0, ids));
+    if (!start && ids->n) return 0;
+    if (!start && end >= 0) return ids_add(ids, &(uint32_t){ (uint32_t)end }, 1);
     if (start && !strncmp(start, "FILE:", 5)) TRY(file_read(start + 5, 64 << 20, prompt));
     else text_add(prompt, start ? start : "\n");
-    TRY(tokenizer_encode(t, prompt->at ? prompt->at : "", prompt->size, SPECIALS_AS_TOKENS, ids));
+    TRY(tokenizer_encode_prompt(t, prompt->at ? prompt->at : "", prompt->size, ids));
     FAIL_IF(!ids->n, E_USAGE, "the prompt is empty; --start=\"...\" gives one");
     return 0;
 }

@@ -11,7 +11,7 @@
 #include "text/tokenizer.h"
 #include "text/tokenizer_train.h"
 
-struct tokenizer_options { const char *out, *regex, *special, *field, *specials; int64_t vocab, min_frequency, threads; int show; };
+struct tokenizer_options { const char *out, *regex, *special, *field, *specials; int64_t vocab, min_frequency, threads; int show, add_special_tokens; };
 
 #define FIELD(name) #name, .offset = offsetof(struct tokenizer_options, name)
 static const struct option for_train[] = {
@@ -25,6 +25,7 @@ static const struct option for_train[] = {
 };
 static const struct option for_encode[] = {
     { FIELD(specials), .kind = OPTION_TEXT, .initial = "text", .choices = "text|tokens|refused", .group = "tokens", .help = "what special tokens in the text are: text like any, tokens, or an error" },
+    { FIELD(add_special_tokens), .kind = OPTION_BOOL, .initial = "true", .group = "tokens", .help = "those that the tokenizer's file puts before and behind a text" },
     { FIELD(show), .kind = OPTION_BOOL, .initial = "false", .group = "output", .help = "the text in its pieces instead of ids: coloured on a terminal, else one a line, quoted" },
     { FIELD(threads), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1024, .group = "machine", .help = "0: one a core" },
 };
@@ -110,6 +111,13 @@ static void show(const struct tokenizer *t, const struct ids *ids, int colours)
     if (colours) printf("\n");
 }
 
+static int add_template(const struct tokenizer *t, int behind, struct ids *ids)
+{
+    size_t n;
+    const uint32_t *around = tokenizer_template(t, behind, &n);
+    return ids_add(ids, around, n);
+}
+
 static int encode(const struct tokenizer_options *o, int argc, char **argv, struct text *notices)
 {
     static const char *const choices[] = { [SPECIALS_AS_TEXT] = "text", [SPECIALS_AS_TOKENS] = "tokens", [SPECIALS_REFUSED] = "refused" };
@@ -121,7 +129,9 @@ static int encode(const struct tokenizer_options *o, int argc, char **argv, stru
     while (strcmp(choices[s], o->specials)) s++;
     TRY(tokenizer_find(&t, argv[0], NULL));
     int code = read_input(argc > 1 ? argv[1] : NULL, &text);
+    if (!code && o->add_special_tokens) code = add_template(t, 0, &ids);
     if (!code) code = tokenizer_encode_by(t, text.at ? text.at : "", text.size, s, (int)o->threads, &ids);
+    if (!code && o->add_special_tokens) code = add_template(t, 1, &ids);
     if (!code && o->show) show(t, &ids, isatty(STDOUT_FILENO));
     for (size_t i = 0; i < ids.n && !code && !o->show; i++) printf("%u%c", ids.at[i], i + 1 < ids.n ? ' ' : '\n');
     ids_free(&ids);

@@ -100,6 +100,7 @@ int generate(struct session *s, const struct generation *g, struct stream *const
     int code = w && live ? sampler_open(&sampler, s->vocab) : error_set(E_MEMORY, __FILE__, __LINE__, "no memory for %d streams", n);
     for (int i = 0; i < n && !code; i++) {
         size_t all = streams[i]->ids.n, context = (size_t)s->context;
+        for (size_t k = 0; k < all; k++) w[i].decoder.goes_on |= !tokenizer_is_special(g->tokenizer, streams[i]->ids.at[k]);
         if (all - streams[i]->from > context) stream_crop(streams[i], g->crop == CROP_EXACT ? context : context > 1 ? context / 2 : 1);
     }
     if (!code) code = run(s, g, &sampler, streams, live, w, n, first);

@@ -4,8 +4,13 @@
  * tokens makes it worse; for nearly all places the table of first bytes says no at once. */
 #include "text/added.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
+
+#include "text/unicode.h"
+#include "text/utf8.h"
 
 void added_build(struct added *a, struct tokens list)
 {
@@ -13,7 +18,10 @@ void added_build(struct added *a, struct tokens list)
     qsort(list.at, list.n, sizeof *list.at, token_compare);
     for (size_t i = 0; i < list.n; i++) {
         a->starts[(unsigned char)list.at[i].bytes[0]] = 1;
-        a->crosses |= strpbrk(list.at[i].bytes, " \n") != NULL;
+        const struct token *t = &list.at[i];
+        unsigned char last = (unsigned char)t->bytes[t->size - 1];
+        a->crosses |= strpbrk(t->bytes, " \n") != NULL || t->flags & (TOKEN_LSTRIP | TOKEN_RSTRIP);
+        a->ends_words |= last >= 0x80 || isalnum(last);
     }
     a->only = list.n && list.at[0].bytes[0] == list.at[list.n - 1].bytes[0] ? (unsigned char)list.at[0].bytes[0] : -1;
 }
@@ -45,6 +53,53 @@ static const struct token *longest_at(const struct tokens *list, const char *tex
     return longest;
 }
 
+/* ---- what stands around ---- */
+
+/* \w of Rust's regex library: letters, marks, decimal and letter numbers, joining punctuation, joiners, letters in circles and squares. */
+static int is_word(int32_t point)
+{
+    if (point < 0) return 0;
+    if (unicode_class((uint32_t)point) & (CHAR_LETTERS | CHAR_MARK)) return 1;
+    utf8proc_category_t c = utf8proc_category(point);
+    return c == UTF8PROC_CATEGORY_ND || c == UTF8PROC_CATEGORY_NL || c == UTF8PROC_CATEGORY_PC || (point | 1) == 0x200d || (point >= 0x24b6 && point <= 0x24e9) ||
+           (point >= 0x1f130 && point <= 0x1f149) || (point >= 0x1f150 && point <= 0x1f169) || (point >= 0x1f170 && point <= 0x1f189);
+}
+
+/* The character that ends before text[at]; UTF8_BAD: there is none. */
+static int32_t point_before(const char *text, size_t at, size_t *size)
+{
+    size_t from = at;
+    while (from > 0 && at - from < 4 && ((unsigned char)text[--from] & 0xc0) == 0x80) continue;
+    int32_t point = from < at ? utf8_next(text + from, at - from, size) : UTF8_BAD;
+    return point < 0 || *size != at - from ? UTF8_BAD : point;
+}
+
+static int32_t point_at(const char *text, size_t n, size_t at, size_t *size) { return at < n ? utf8_next(text + at, n - at, size) : UTF8_BAD; }
+
+static int is_space(int32_t point) { return point >= 0 && unicode_class((uint32_t)point) & CHAR_SPACE; }
+
+size_t added_before(const struct token *t, const char *text, size_t at)
+{
+    size_t from = at, size;
+    while (t->flags & TOKEN_LSTRIP && is_space(point_before(text, from, &size))) from -= size;
+    return at - from;
+}
+
+size_t added_behind(const struct token *t, const char *text, size_t n, size_t at)
+{
+    size_t end = at, size;
+    while (t->flags & TOKEN_RSTRIP && is_space(point_at(text, n, end, &size))) end += size;
+    return end - at;
+}
+
+static int is_part_of_word(const struct token *t, const char *text, size_t n, size_t at)
+{
+    size_t size;
+    return t->flags & TOKEN_SINGLE_WORD && (is_word(point_before(text, at, &size)) || is_word(point_at(text, n, at + t->size, &size)));
+}
+
+/* ---- finding ---- */
+
 const struct token *added_next(const struct added *a, const char *text, size_t n, size_t *at)
 {
     for (size_t i = *at; a->list.n && i < n; i++) {
@@ -52,9 +107,11 @@ const struct token *added_next(const struct added *a, const char *text, size_t n
         if (!start) return NULL;
         i = (size_t)(start - text);
         const struct token *t = a->starts[(unsigned char)text[i]] ? longest_at(&a->list, text + i, n - i) : NULL;
-        if (!t) continue;
-        *at = i;
-        return t;
+        if (t && is_part_of_word(t, text, n, i)) i += t->size - 1;           /* nor is looked for what begins within it */
+        else if (t) {
+            *at = i;
+            return t;
+        }
     }
     return NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "text/utf8.h"
 
 #define NONE PLACES_NONE
 
@@ -146,16 +147,27 @@ static int border_holds(const struct bpe *b, const uint32_t *made, uint32_t merg
     }
 }
 
-static int find_whole(struct bpe *b, struct arena *memory, const char *what)
+/* What a piece starts as is whole. */
+static void mark_starts(struct bpe *b, enum bpe_over over)
+{
+    for (size_t i = 0; over == BPE_OVER_CHARACTERS && i < b->vocab->model.n; i++) {
+        const struct token *t = &b->vocab->model.at[i];
+        size_t size;
+        b->whole[t->id] = utf8_next(t->bytes, t->size, &size) >= 0 && size == t->size;
+    }
+    for (int i = 0; over == BPE_OVER_BYTES && i < 256; i++) b->whole[b->byte[i]] = 1;
+}
+
+static int find_whole(struct bpe *b, struct arena *memory, enum bpe_over over, const char *what)
 {
     uint32_t *made = malloc((b->vocab->n + (size_t)1) * sizeof *made);
     b->whole = take_array(memory, b->vocab->n, 1);
     int code = made && b->whole ? 0 : error_set(E_MEMORY, __FILE__, __LINE__, "%s: no memory for %u tokens", what, b->vocab->n);
     if (!code) {
         memset(made, 0xff, b->vocab->n * sizeof *made);
-        for (int i = 0; i < 256; i++) b->whole[b->byte[i]] = 1;
+        mark_starts(b, over);
     }
-    for (uint32_t i = 0; i < b->merges.n && !code; i++) {
+    for (uint32_t i = 0; i < b->merges.n && !code && !b->by_rank; i++) {     /* by rank: a merge's rank says too little of its past */
         const struct merge *m = &b->merges.at[i];
         if (b->whole[m->result] || !b->whole[m->left] || !b->whole[m->right] || !border_holds(b, made, i)) continue;
         b->whole[m->result] = 1;
@@ -165,14 +177,14 @@ static int find_whole(struct bpe *b, struct arena *memory, const char *what)
     return code;
 }
 
-int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, int by_rank, const char *what)
+int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, enum bpe_over over, int by_rank, const char *what)
 {
     FAIL_IF(merges.n > PLACES_MOST, E_DATA, "%s: %zu merges are too many", what, merges.n);
     *b = (struct bpe){ .vocab = v, .merges = merges, .by_rank = by_rank };
     TRY(give_places(b, memory, what));
-    TRY(find_first(b, memory, what));
-    TRY(find_bytes(b, what));
-    return find_whole(b, memory, what);
+    if (over == BPE_OVER_BYTES) TRY(find_first(b, memory, what));
+    if (over == BPE_OVER_BYTES) TRY(find_bytes(b, what));
+    return find_whole(b, memory, over, what);
 }
 
 /* ---- a heap whose least key is on top ----
@@ -239,17 +251,16 @@ static size_t offer(const struct bpe *b, struct bpe_work *w, size_t n, uint32_t 
     return n + 1;
 }
 
-static size_t start(const struct bpe *b, struct bpe_work *w, const unsigned char *piece, uint32_t n)
+static void set_symbol(struct bpe_work *w, uint32_t i, uint32_t n, uint32_t id)
 {
-    size_t keys = 0;
-    for (uint32_t i = 0; i < n; i++)
-        w->symbol[i] = (struct symbol){ b->byte[piece[i]], i > 0 ? i - 1 : NONE, i + 1 < n ? i + 1 : NONE };
-    for (uint32_t i = 0; i < n; i++) keys = offer(b, w, keys, i);
-    return keys;
+    w->symbol[i] = (struct symbol){ id, i > 0 ? i - 1 : NONE, i + 1 < n ? i + 1 : NONE };
 }
 
-static void merge_all(const struct bpe *b, struct bpe_work *w, size_t keys)
+/* All n symbols are in their places. */
+static int merge_all(const struct bpe *b, struct bpe_work *w, uint32_t n, struct ids *out)
 {
+    size_t keys = 0;
+    for (uint32_t i = 0; i < n; i++) keys = offer(b, w, keys, i);
     while (keys > 0) {
         uint64_t key = heap_pop(w->heap, keys--);
         uint32_t rank = (uint32_t)(key >> 32), place = (uint32_t)key;
@@ -265,16 +276,16 @@ static void merge_all(const struct bpe *b, struct bpe_work *w, size_t keys)
         if (left->before != NONE) keys = offer(b, w, keys, left->before);
         keys = offer(b, w, keys, place);
     }
+    for (uint32_t i = 0; i != NONE; i = w->symbol[i].after) TRY(ids_add(out, &w->symbol[i].id, 1));
+    return 0;
 }
 
 /* A word is merged in place: of its few pairs the best is found by looking at all. */
 enum { WORD = 32 };
 
-static int encode_word(const struct bpe *b, const unsigned char *piece, size_t n, struct ids *out)
+/* id: n tokens; rank: of the n - 1 pairs. */
+static int merge_word(const struct bpe *b, uint32_t *id, uint32_t *rank, size_t n, struct ids *out)
 {
-    uint32_t id[WORD], rank[WORD];
-    for (size_t i = 0; i < n; i++) id[i] = b->byte[piece[i]];
-    for (size_t i = 0; i + 1 < n; i++) rank[i] = b->first[piece[i] << 8 | piece[i + 1]];
     while (n > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < n; i++)
@@ -292,14 +303,33 @@ static int encode_word(const struct bpe *b, const unsigned char *piece, size_t n
     return 0;
 }
 
-int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, struct ids *out)
+int64_t bpe_whole(const struct bpe *b, const char *piece, size_t n)
 {
     int64_t whole = vocab_find(b->vocab, piece, n);
-    if (whole >= 0 && (b->whole_first || b->whole[whole])) return ids_add(out, &(uint32_t){ (uint32_t)whole }, 1);
-    if (n <= WORD) return encode_word(b, (const unsigned char *)piece, n, out);
+    return whole >= 0 && (b->whole_first || b->whole[whole]) ? whole : -1;
+}
+
+int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, struct ids *out)
+{
+    const unsigned char *byte = (const unsigned char *)piece;
+    int64_t whole = bpe_whole(b, piece, n);
+    uint32_t id[WORD], rank[WORD];
+    if (whole >= 0) return ids_add(out, &(uint32_t){ (uint32_t)whole }, 1);
+    for (size_t i = 0; i < n && n <= WORD; i++) id[i] = b->byte[byte[i]];
+    for (size_t i = 0; i + 1 < n && n <= WORD; i++) rank[i] = b->first[byte[i] << 8 | byte[i + 1]];
+    if (n <= WORD) return merge_word(b, id, rank, n, out);
     TRY(reserve(w, n));
-    size_t keys = start(b, w, (const unsigned char *)piece, (uint32_t)n);
-    merge_all(b, w, keys);
-    for (uint32_t i = 0; i != NONE; i = w->symbol[i].after) TRY(ids_add(out, &w->symbol[i].id, 1));
-    return 0;
+    for (uint32_t i = 0; i < n; i++) set_symbol(w, i, (uint32_t)n, b->byte[byte[i]]);
+    return merge_all(b, w, (uint32_t)n, out);
+}
+
+int bpe_merge(const struct bpe *b, struct bpe_work *w, const uint32_t *token, size_t n, struct ids *out)
+{
+    uint32_t id[WORD], rank[WORD];
+    for (size_t i = 0; i < n && n <= WORD; i++) id[i] = token[i];
+    for (size_t i = 0; i + 1 < n && n <= WORD; i++) rank[i] = rank_of(b, id[i], id[i + 1]);
+    if (n <= WORD) return merge_word(b, id, rank, n, out);
+    TRY(reserve(w, n));
+    for (uint32_t i = 0; i < n; i++) set_symbol(w, i, (uint32_t)n, token[i]);
+    return merge_all(b, w, (uint32_t)n, out);
 }

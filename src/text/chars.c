@@ -7,7 +7,7 @@
 #include "base/error.h"
 
 /* NUL is the one character that could be encoded but not stored: JSON strings with it are refused (base/json.h). */
-int chars_build(struct chars **out, struct arena *memory, const struct vocab *v, const char *what)
+int chars_build(struct chars **out, struct arena *memory, const struct vocab *v, int some, const char *what)
 {
     struct chars *c = *out = arena_take(memory, sizeof *c);
     FAIL_IF(!c, E_MEMORY, "%s: no memory for its characters", what);
@@ -16,6 +16,7 @@ int chars_build(struct chars **out, struct arena *memory, const struct vocab *v,
         size_t size;
         int32_t point = utf8_next(t->bytes, t->size, &size);
         char text[QUOTE_SIZE];
+        if (some && (point <= 0 || size != t->size)) continue;
         /* Without a pre-tokenizer a file may also be a BPE over whole texts, which nobody trains and nib does not read. */
         FAIL_IF(point < 0 || size != t->size, E_DATA, "%s: the token %s (id %u) is not one character, as it must be where there is no "
                 "pre-tokenizer", what, quote(text, t->bytes, t->size), t->id);
@@ -34,12 +35,11 @@ int chars_encode(const struct chars *c, const char *text, size_t n, uint64_t off
         int32_t point = utf8_next(text + at, n - at, &size);
         FAIL_IF(point < 0, E_DATA, "byte %llu (0x%02x) is not UTF-8; a character vocabulary encodes characters only", (unsigned long long)(offset + at),
                 (unsigned char)text[at]);
-        const uint32_t *page = c->page[point >> 8];
-        uint32_t id = page ? page[point & 255] : 0;
+        int64_t id = chars_find(c, point);
         char shown[QUOTE_SIZE];
-        FAIL_IF(!id, E_DATA, "the character U+%04X (%s) at byte %llu is not in the vocabulary; a character model knows only those "
+        FAIL_IF(id < 0, E_DATA, "the character U+%04X (%s) at byte %llu is not in the vocabulary; a character model knows only those "
                 "of its training text", (unsigned)point, quote(shown, text + at, size), (unsigned long long)(offset + at));
-        TRY(ids_add(out, &(uint32_t){ id - 1 }, 1));
+        TRY(ids_add(out, &(uint32_t){ (uint32_t)id }, 1));
     }
     return 0;
 }

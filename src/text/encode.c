@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "text/bert.h"
 #include "text/encoders.h"
 #include "text/tokenizer_core.h"
 
@@ -23,12 +24,14 @@ _Static_assert(MAX_IDS <= 1 << ID_BITS && sizeof(struct known) == 32, "the numbe
 struct encoder {
     const struct tokenizer *t;
     enum specials specials;
-    struct bpe_work work;
+    struct charbpe_work work;            /* of BPE, */
+    struct unigram_work best;            /* of Unigram */
     struct known *known;
     int bits;                            /* 2^bits places, of two each */
     const char *text, *end;              /* the whole that is being encoded, */
     uint64_t from;                       /* and where it begins in a larger one: messages count from there */
-    struct text normal;                  /* what becomes of a stretch between added tokens */
+    int fresh;                           /* nothing of the text is encoded yet */
+    struct text normal, late;            /* what becomes of a stretch between added tokens */
     struct ids *out;
 };
 
@@ -64,11 +67,22 @@ static void keep(struct known *place, struct key k, const uint32_t *id, size_t n
     place->id[0] |= (uint32_t)n << ID_BITS;
 }
 
+static int encode_anew(struct encoder *e, const char *piece, size_t n, struct ids *out)
+{
+    const struct tokenizer *t = e->t;
+    switch (t->kind) {
+    case MODEL_CHARBPE: return charbpe_encode(&t->charbpe, &e->work, piece, n, out);
+    case MODEL_WORDPIECE: return bert_is_space(piece, n) ? 0 : wordpiece_encode(&t->wordpiece, piece, n, out);
+    case MODEL_UNIGRAM: return unigram_encode(&t->unigram, &e->best, piece, n, out);
+    default: return bpe_encode(&t->bpe, &e->work.bpe, piece, n, out);
+    }
+}
+
 static int encode_piece(void *context, const char *piece, size_t n)
 {
     struct encoder *e = context;
     struct ids *out = e->out;
-    if (n > KNOWN_SIZE) return bpe_encode(&e->t->bpe, &e->work, piece, n, out);
+    if (n > KNOWN_SIZE) return encode_anew(e, piece, n, out);
     struct key k = key_of(e, piece, n);
     struct known *place = place_of(e, k);
     if (!same(place->key, k) && same(place[1].key, k)) {
@@ -84,17 +98,45 @@ static int encode_piece(void *context, const char *piece, size_t n)
         return 0;
     }
     size_t before = out->n;
-    TRY(bpe_encode(&e->t->bpe, &e->work, piece, n, out));
+    TRY(encode_anew(e, piece, n, out));
     keep(place, k, out->at + before, out->n - before);
     return 0;
 }
 
 /* ---- text ---- */
 
+/* Pieces of a model that says itself where no token goes across. */
+static int encode_words(void *context, const char *text, size_t n)
+{
+    struct encoder *e = context;
+    for (size_t at = 0, end; at < n; at = end) {
+        end = charbpe_piece(&e->t->charbpe, text, n, at);
+        TRY(encode_piece(e, text + at, end - at));
+    }
+    return 0;
+}
+
+/* The text that was made takes the place of the whole: what lies behind a piece is read with it. */
+static void look_into(struct encoder *e, const struct text *made)
+{
+    e->text = made->at;
+    e->end = made->at + made->size;
+}
+
 static int encode_plain(struct encoder *e, const char *text, size_t n)
 {
-    if (!e->t->is_bytes) return chars_encode(e->t->chars, text, n, e->from + (size_t)(text - e->text), e->out);
-    return split_text(e->t->splitter, text, n, encode_piece, e);
+    const struct tokenizer *t = e->t;
+    if (t->kind == MODEL_CHARACTERS) return chars_encode(t->chars, text, n, e->from + (size_t)(text - e->text), e->out);
+    int is_front = e->fresh ? !e->from : !t->late_once;
+    e->fresh = 0;
+    if (t->late.n) {
+        text_clear(&e->late);
+        TRY(normal_apply(&t->late, is_front, text, n, &e->late));
+        look_into(e, &e->late);
+        text = e->late.at;
+        n = e->late.size;
+    }
+    return split_text(t->splitter, text, n, t->kind == MODEL_CHARBPE ? encode_words : encode_piece, e);
 }
 
 /* What lies between the added tokens of one list is searched for those of the next.  A special token that is to be encoded
@@ -104,32 +146,36 @@ static int encode_from(struct encoder *e, int list, const char *text, size_t n);
 /* Plain added tokens are found in the text as it stands, NORMALIZED ones after it was normalized. */
 static int encode_normal(struct encoder *e, const char *text, size_t n)
 {
-    if (!e->t->normal.n || !n) return encode_from(e, 1, text, n);
-    const char *whole = e->text, *end = e->end;
+    if (!n) return 0;
+    if (!e->t->normal.n) return encode_from(e, 1, text, n);
     text_clear(&e->normal);
-    TRY(normal_apply(&e->t->normal, text, n, &e->normal));
-    e->text = e->normal.at;
-    e->end = e->normal.at + e->normal.size;
-    int failed = encode_from(e, 1, e->normal.at, e->normal.size);
+    TRY(normal_apply(&e->t->normal, !(e->fresh && e->from), text, n, &e->normal));
+    look_into(e, &e->normal);
+    return encode_from(e, 1, e->normal.at, e->normal.size);
+}
+
+/* A stretch between two tokens of a list.  Where texts are made of it, the whole comes back behind it. */
+static int encode_rest(struct encoder *e, int list, const char *text, size_t n)
+{
+    const char *whole = e->text, *end = e->end;
+    int failed = list == 0 ? encode_normal(e, text, n) : n ? encode_plain(e, text, n) : 0;
     e->text = whole;
     e->end = end;
     return failed;
 }
 
-static int encode_rest(struct encoder *e, int list, const char *text, size_t n) { return list == 0 ? encode_normal(e, text, n) : encode_from(e, list + 1, text, n); }
-
 static int encode_from(struct encoder *e, int list, const char *text, size_t n)
 {
-    if (list == ADDED_LISTS) return n ? encode_plain(e, text, n) : 0;
     const struct token *token;
     size_t from = 0, at = 0;
     while ((token = added_next(&e->t->added[list], text, n, &at))) {
-        size_t end = at + token->size;
+        size_t end = at + token->size, left = at - added_before(token, text, at);
         FAIL_IF(token->flags & TOKEN_SPECIAL && e->specials == SPECIALS_REFUSED, E_DATA, "byte %llu: the special token %s stands in the text", (unsigned long long)(e->from + (size_t)(text - e->text) + at), token->bytes);
         if (!(token->flags & TOKEN_SPECIAL) || e->specials == SPECIALS_AS_TOKENS) {
-            TRY(encode_rest(e, list, text + from, at - from));
+            if (left > from) TRY(encode_rest(e, list, text + from, left - from));
             TRY(ids_add(e->out, &token->id, 1));
-            from = end;
+            e->fresh = 0;
+            from = end + added_behind(token, text, n, end);
         }
         at = end;
     }
@@ -160,6 +206,7 @@ int encoder_add(struct encoder *e, const char *text, size_t n, uint64_t from, st
     e->text = text;
     e->end = text + n;
     e->from = from;
+    e->fresh = 1;
     e->out = out;
     int failed = encode_from(e, 0, text, n);
     if (failed) out->n = before;
@@ -169,8 +216,10 @@ int encoder_add(struct encoder *e, const char *text, size_t n, uint64_t from, st
 void encoder_close(struct encoder *e)
 {
     if (!e) return;
-    bpe_work_free(&e->work);
+    charbpe_work_free(&e->work);
+    unigram_work_free(&e->best);
     text_free(&e->normal);
+    text_free(&e->late);
     free(e->known);
     free(e);
 }
@@ -184,15 +233,30 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum
     return failed;
 }
 
+int tokenizer_encode_prompt(const struct tokenizer *t, const char *text, size_t n, struct ids *out)
+{
+    size_t before = out->n, around;
+    const uint32_t *ids = tokenizer_template(t, 0, &around);
+    TRY(ids_add(out, ids, around));
+    TRY(tokenizer_encode(t, text, n, SPECIALS_AS_TOKENS, out));
+    int twice = around && out->n - before >= 2 * around && !memcmp(out->at + before, out->at + before + around, around * sizeof *ids);
+    if (!twice) return 0;                                    /* else the text says so itself */
+    memmove(out->at + before, out->at + before + around, (out->n - before - around) * sizeof *ids);
+    out->n -= around;
+    return 0;
+}
+
 /* ---- by several threads ---- */
 
-/* An added token must not lie across the cut. */
 size_t tokenizer_apart(const struct tokenizer *t, const char *text, size_t n, size_t most)
 {
     if (most >= n) return n;
-    for (int list = 0; list < ADDED_LISTS; list++)
-        if (t->is_bytes ? t->added[list].crosses : t->added[list].list.n > 0) return 0;
-    return t->is_bytes ? split_apart(t->splitter, text, n, most) : documents_between(NULL, text, n, most);
+    switch (t->apart) {
+    case APART_NOWHERE: return 0;
+    case APART_CHARACTERS: return documents_between(NULL, text, n, most);
+    case APART_SPACES: return split_at_space(text, n, most);
+    default: return split_apart(t->splitter, text, n, most);
+    }
 }
 
 struct encoders {

@@ -1,4 +1,5 @@
 /* normal.c -- texts of ASCII alone are in every normal form already. */
+#define _GNU_SOURCE                                          /* memmem */
 #include "text/normal.h"
 
 #include <stdint.h>
@@ -7,10 +8,13 @@
 #include <utf8proc.h>
 
 #include "base/error.h"
+#include "text/bert.h"
+#include "text/charsmap.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 const char *const normal_names[NORMAL_FORMS] = {
-    [NORMAL_NFC] = "NFC", [NORMAL_NFD] = "NFD", [NORMAL_NFKC] = "NFKC", [NORMAL_NFKD] = "NFKD", [NORMAL_LOWERCASE] = "Lowercase",
+    [NORMAL_NFC] = "NFC", [NORMAL_NFD] = "NFD", [NORMAL_NFKC] = "NFKC", [NORMAL_NFKD] = "NFKD", [NORMAL_LOWERCASE] = "Lowercase", [NORMAL_STRIP_ACCENTS] = "StripAccents",
 };
 
 static const utf8proc_option_t form_options[NORMAL_FORMS] = {
@@ -69,6 +73,45 @@ static void lower(const char *text, size_t n, struct text *out)
     }
 }
 
+/* utf8proc orders marks by exchanging neighbours, which would take hours for a megabyte of them.  So long runs of them are ordered before,
+ * by counting; the text is the same to Unicode. */
+enum { FEW_MARKS = 32, MARK_CLASSES = 256 };
+
+static unsigned mark_class(const char *text, size_t n, size_t *size) { return (unsigned)utf8proc_get_property(utf8_next(text, n, size))->combining_class & 255; }
+
+static void order_run(const char *text, size_t n, char *out)
+{
+    size_t place[MARK_CLASSES + 1] = { 0 }, size;
+    for (size_t at = 0; at < n; at += size) {
+        unsigned class = mark_class(text + at, n - at, &size);
+        place[class + 1] += size;
+    }
+    for (int class = 0; class < MARK_CLASSES; class++) place[class + 1] += place[class];
+    for (size_t at = 0; at < n; at += size) {
+        unsigned class = mark_class(text + at, n - at, &size);
+        memcpy(out + place[class], text + at, size);
+        place[class] += size;
+    }
+}
+
+/* Appends the text with its long runs of marks in order. */
+static void order_marks(const char *text, size_t n, struct text *out)
+{
+    size_t done = 0, size;
+    for (size_t at = 0, end; at < n; at = end) {
+        size_t marks = 0;
+        for (end = at; end < n && mark_class(text + end, n - end, &size); end += size) marks++;
+        if (marks > FEW_MARKS) {
+            text_bytes(out, text + done, at - done);
+            char *to = text_more(out, end - at);
+            if (to) order_run(text + at, end - at, to);
+            done = end;
+        }
+        if (end < n) end += size;
+    }
+    text_bytes(out, text + done, n - done);
+}
+
 static int map(enum normal_form form, const char *text, size_t n, struct text *out)
 {
     uint8_t *made = NULL;
@@ -78,8 +121,11 @@ static int map(enum normal_form form, const char *text, size_t n, struct text *o
         text_bytes(out, text, n);
         return 0;
     }
-    utf8proc_ssize_t size = utf8proc_map((const uint8_t *)text, (utf8proc_ssize_t)n, &made, form_options[form]);
+    struct text ordered = { 0 };
+    order_marks(text, n, &ordered);
+    utf8proc_ssize_t size = ordered.failed ? UTF8PROC_ERROR_NOMEM : utf8proc_map((const uint8_t *)ordered.at, (utf8proc_ssize_t)n, &made, form_options[form]);
     if (size >= 0) text_bytes(out, made, (size_t)size);
+    text_free(&ordered);
     free(made);
     FAIL_IF(size < 0, E_MEMORY, "cannot normalize %zu bytes of text: %s", n, utf8proc_errmsg(size));
     return 0;
@@ -89,10 +135,6 @@ static int map(enum normal_form form, const char *text, size_t n, struct text *o
 static int apply_form(enum normal_form form, const char *text, size_t n, struct text *out)
 {
     size_t from = 0, size;
-    if (form == NORMAL_LOWERCASE) {
-        lower(text, n, out);
-        return 0;
-    }
     for (size_t at = 0; at < n; at += size) {
         if (!is_later((uint32_t)utf8_next(text + at, n - at, &size))) continue;
         TRY(map(form, text + from, at - from, out));
@@ -102,34 +144,112 @@ static int apply_form(enum normal_form form, const char *text, size_t n, struct 
     return map(form, text + from, n - from, out);
 }
 
-/* All steps on text that is UTF-8. */
-static int apply_all(const struct normalizer *f, const char *text, size_t n, struct text *out)
+/* ---- white space and words ---- */
+
+static int is_space(const char *text, size_t n, size_t *size)
 {
-    struct text now = { 0 }, next = { 0 };
-    int failed = 0;
-    text_bytes(&now, text, n);
-    for (int i = 0; i < f->n && !failed; i++) {
-        text_clear(&next);
-        if (!now.failed && now.size) failed = apply_form(f->step[i], now.at, now.size, &next);
-        struct text before = now;
-        now = next;
-        next = before;
-    }
-    if (!failed) text_bytes(out, now.at ? now.at : "", now.size);
-    if (now.failed || next.failed) out->failed = 1;
-    text_free(&now);
-    text_free(&next);
-    return failed;
+    int32_t point = utf8_next(text, n, size);
+    return point >= 0 && unicode_class((uint32_t)point) & CHAR_SPACE;
 }
 
-int normal_apply(const struct normalizer *f, const char *text, size_t n, struct text *out)
+static void strip(unsigned flags, int is_front, const char *text, size_t n, struct text *out)
+{
+    size_t from = 0, end = 0, size;
+    while (is_front && flags & 1 && from < n && is_space(text + from, n - from, &size)) from += size;
+    for (size_t at = from; at < n; at += size)
+        if (!is_space(text + at, n - at, &size)) end = at + size;
+    if (!(flags & 2)) end = n;
+    if (end > from) text_bytes(out, text + from, end - from);
+}
+
+static int has(const char *text, size_t n, const char *part) { return n >= strlen(part) && !memcmp(text, part, strlen(part)); }
+
+static void replace(const char *from, const char *to, const char *text, size_t n, struct text *out)
+{
+    size_t size = strlen(from), at = 0;
+    for (const char *found; (found = memmem(text + at, n - at, from, size)); at = (size_t)(found - text) + size) {
+        text_bytes(out, text + at, (size_t)(found - text) - at);
+        text_add(out, to);
+    }
+    text_bytes(out, text + at, n - at);
+}
+
+static void replace_spaces(const char *to, const char *text, size_t n, struct text *out)
+{
+    for (size_t at = 0, end; at < n; at = end) {
+        for (end = at; end < n && text[end] == ' ';) end++;
+        if (end > at + 1) text_add(out, to);
+        else text_bytes(out, text + at, end - at);
+        for (at = end; end < n && text[end] != ' ';) end++;
+        text_bytes(out, text + at, end - at);
+    }
+}
+
+static void mark_words(const char *to, int is_front, const char *text, size_t n, struct text *out)
+{
+    size_t size;
+    for (size_t at = 0, end; at < n; at = end) {
+        int follows = at == 0 && !is_front;
+        while (at < n && is_space(text + at, n - at, &size)) at += size, follows = 0;
+        for (end = at; end < n && !is_space(text + end, n - end, &size);) end += size;
+        if (end > at && !follows && !has(text + at, end - at, to)) text_add(out, to);
+        text_bytes(out, text + at, end - at);
+    }
+}
+
+static void prepend(const struct normal_step *s, int is_front, const char *text, size_t n, struct text *out)
+{
+    if (is_front && n && !(s->form == NORMAL_PREPEND_UNLESS && has(text, n, s->to))) text_add(out, s->to);
+    text_bytes(out, text, n);
+}
+
+/* ---- steps ---- */
+
+/* One step on text that is UTF-8. */
+static int apply_step(const struct normal_step *s, int is_front, const char *text, size_t n, struct text *out)
+{
+    switch (s->form) {
+    case NORMAL_LOWERCASE: return lower(text, n, out), 0;
+    case NORMAL_STRIP: return strip(s->flags, is_front, text, n, out), 0;
+    case NORMAL_REPLACE: return replace(s->from, s->to, text, n, out), 0;
+    case NORMAL_SPACES: return replace_spaces(s->to, text, n, out), 0;
+    case NORMAL_PREPEND: case NORMAL_PREPEND_UNLESS: return prepend(s, is_front, text, n, out), 0;
+    case NORMAL_WORDS: return mark_words(s->to, is_front, text, n, out), 0;
+    case NORMAL_STRIP_ACCENTS: return bert_strip_accents(text, n, out);
+    case NORMAL_BERT: return bert_normalize(s->flags, text, n, out);
+    case NORMAL_CHARSMAP: return charsmap_apply(s->map, text, n, out);
+    default: return apply_form(s->form, text, n, out);
+    }
+}
+
+static int apply_all(const struct normal_step *s, int is_front, const char *text, size_t n, struct text *out)
 {
     for (size_t at = 0; at < n;) {
         size_t good = utf8_good(text + at, n - at), bad = utf8_bad(text + at + good, n - at - good);
-        if (good) TRY(apply_all(f, text + at, good, out));
+        if (good) TRY(apply_step(s, is_front && at == 0, text + at, good, out));
         text_bytes(out, text + at + good, bad);
         at += good + bad;
     }
+    return 0;
+}
+
+int normal_apply(const struct normalizer *f, int is_front, const char *text, size_t n, struct text *out)
+{
+    struct text now = { 0 }, next = { 0 };
+    int failed = 0;
+    for (int i = 0; i < f->n && !failed; i++) {
+        text_clear(&next);
+        failed = apply_all(&f->step[i], is_front, i ? now.at : text, i ? now.size : n, &next);
+        struct text before = now;
+        now = next;
+        next = before;
+        text_add(&now, "");                                  /* an empty text is at an address, too */
+    }
+    if (!failed) text_bytes(out, f->n ? now.at : text, f->n ? now.size : n);
+    if (now.failed || next.failed) out->failed = 1;
+    text_free(&now);
+    text_free(&next);
+    if (failed) return failed;
     FAIL_IF(out->failed, E_MEMORY, "no memory to normalize %zu bytes of text", n);
     return 0;
 }

@@ -2,11 +2,13 @@
  *
  * All patterns are lists of alternatives, the first that matches wins, and together they match any character.  So a program
  * asks what the next character or two are, takes the alternative that can begin with them, and runs on as far as it goes. */
+#define _GNU_SOURCE                                          /* memmem */
 #include "text/pieces.h"
 
 #include <stdint.h>
 #include <string.h>
 
+#include "text/bert.h"
 #include "text/unicode.h"
 
 /* ---- characters ---- */
@@ -210,7 +212,15 @@ static size_t digit(const char *text, size_t n, size_t at)
     return end > at ? end : digits(text, n, at);
 }
 
+/* ---- SentencePiece's and BERT's ---- */
+
+static size_t metaspace(const char *text, size_t n, size_t at)
+{
+    const char *next = memmem(text + at + 1, n - at - 1, "\xe2\x96\x81", 3);
+    return next ? (size_t)(next - text) : n;
+}
+
 piece_function *const piece_end[SPLIT_PATTERNS] = {
     [SPLIT_GPT2] = gpt2, [SPLIT_LLAMA3] = llama3, [SPLIT_QWEN2] = qwen2, [SPLIT_NANOCHAT] = nanochat, [SPLIT_DIGIT] = digit, [SPLIT_DIGITS] = digits,
-    [SPLIT_CL100K] = cl100k, [SPLIT_O200K] = o200k,
+    [SPLIT_CL100K] = cl100k, [SPLIT_O200K] = o200k, [SPLIT_BERT] = bert_piece, [SPLIT_METASPACE] = metaspace,
 };

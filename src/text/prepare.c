@@ -127,15 +127,26 @@ static int write_ids(struct preparation *p, enum split s, const uint32_t *ids, s
     return record(p);
 }
 
+/* What the tokenizer's file puts around a text by itself, and the end-of-text token unless that is the last of it. */
+static int write_around(struct preparation *p, enum split s, int behind)
+{
+    size_t n;
+    const uint32_t *ids = tokenizer_template(p->tokenizer, behind, &n);
+    int64_t end = tokenizer_end(p->tokenizer);
+    TRY(write_ids(p, s, ids, n));
+    return behind && end >= 0 && !(n && ids[n - 1] == end) ? write_ids(p, s, &(uint32_t){ (uint32_t)end }, 1) : 0;
+}
+
 /* Of one text any part can be read again by itself, of lines whole ones. */
 static int write_part(void *context, const struct part *part, const struct ids *ids)
 {
     struct preparation *p = context;
     enum split s = p->now.before.documents < p->train ? SPLIT_TRAIN : SPLIT_VAL;
-    int64_t end = documents_are_one(p->texts[p->now.texts]) ? -1 : tokenizer_end(p->tokenizer);
+    int is_document = !documents_are_one(p->texts[p->now.texts]);
     if (!part->doc.at.line || !part->doc.at.byte) p->now.at = part->doc.at, p->now.ids = 0;
+    if (is_document && !part->doc.at.byte) TRY(write_around(p, s, 0));
     TRY(write_ids(p, s, ids->at, ids->n));
-    if (part->last && end >= 0) TRY(write_ids(p, s, &(uint32_t){ (uint32_t)end }, 1));
+    if (is_document && part->last) TRY(write_around(p, s, 1));
     if (is_cut(p)) p->now.before.characters += utf8_count(part->doc.text, part->doc.n);
     p->now.before.documents += (uint64_t)part->last;
     return 0;

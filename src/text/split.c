@@ -198,12 +198,21 @@ static unsigned class_before(const char *text, size_t at)
     return point < 0 || size != at - from + 1 ? 0 : unicode_class((uint32_t)point);
 }
 
+static int is_space_between(const char *text, size_t n, size_t at) { return text[at] == ' ' && class_before(text, at) & CHAR_LETTERS && class_from(text, n, at + 1) & CHAR_LETTERS; }
+
+size_t split_at_space(const char *text, size_t n, size_t most)
+{
+    size_t at = most < n ? most : n ? n - 1 : 0;
+    while (at && !is_space_between(text, n, at)) at--;
+    return at;
+}
+
 /* Whether every pattern's pieces end before text[at], whatever else is around: a space between letters, or a letter at the start of
  * a line that is not behind an empty one. */
 static int is_border(const char *text, size_t n, size_t at)
 {
     if (at < 2) return 0;
-    if (text[at] == ' ') return class_before(text, at) & CHAR_LETTERS && class_from(text, n, at + 1) & CHAR_LETTERS;
+    if (text[at] == ' ') return is_space_between(text, n, at);
     return text[at - 1] == '\n' && class_from(text, n, at) & CHAR_LETTERS && class_before(text, at - 1) & ~(unsigned)CHAR_SPACE;
 }
 

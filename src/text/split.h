@@ -16,6 +16,8 @@ enum split_pattern {
     SPLIT_DIGIT, SPLIT_DIGITS,           /* Hugging Face's "Digits": each digit, or each run of digits, is a piece */
     SPLIT_CL100K, SPLIT_O200K,
     SPLIT_REGEX,                         /* none of these: `regex` of the stage says it */
+    SPLIT_BERT,                          /* each punctuation character, each run of others between white space, which the model drops */
+    SPLIT_METASPACE,                     /* before each U+2581 */
     SPLIT_PATTERNS
 };
 
@@ -41,5 +43,7 @@ int split_text(const struct splitter *s, const char *text, size_t n,
 
 /* The last place in the text, at `most` or before, where it may be cut in two that give the same pieces by themselves; 0: none is known. */
 size_t split_apart(const struct splitter *s, const char *text, size_t n, size_t most);
+/* The last space between letters, at `most` or before; 0: there is none. */
+size_t split_at_space(const char *text, size_t n, size_t most);
 
 #endif

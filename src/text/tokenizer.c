@@ -1,4 +1,5 @@
 /* tokenizer.c -- what all tokenizers do, whatever file they come from. */
+#define _GNU_SOURCE                                          /* memmem */
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "text/charsmap.h"
 #include "text/tokenizer_core.h"
 
 /* ---- ids ---- */
@@ -51,44 +53,150 @@ void tokenizer_free(struct tokenizer *t)
 {
     if (!t) return;
     split_close(t->splitter);
+    json_decref(t->file);
     arena_free(&t->memory);
     free(t);
 }
 
+/* NORMALIZED tokens are looked for in the normalized text, so they are themselves normalized. */
+static int normalize_added(struct tokenizer *t, struct token *token, const char *what)
+{
+    struct text normal = { 0 };
+    char shown[QUOTE_SIZE];
+    int failed = normal_apply(&t->normal, 1, token->bytes, token->size, &normal);
+    if (!failed && !normal.size) failed = error_set(E_DATA, __FILE__, __LINE__, "%s: nothing is left of the added token %s, which is \"normalized\"", what, quote(shown, token->bytes, token->size));
+    if (!failed) {
+        token->bytes = arena_copy(&t->memory, normal.at);
+        token->size = (uint32_t)normal.size;
+        if (!token->bytes) failed = error_set(E_MEMORY, __FILE__, __LINE__, "%s: no memory for added tokens", what);
+    }
+    text_free(&normal);
+    return failed;
+}
+
 /* Plain added tokens and NORMALIZED ones are found one after the other, so each kind has a list. */
-static int list_added(struct tokenizer *t, struct tokens all, int list)
+static int list_added(struct tokenizer *t, struct tokens all, int list, const char *what)
 {
     struct tokens own = { .at = take_array(&t->memory, all.n, sizeof *own.at) };
+    char shown[QUOTE_SIZE];
     FAIL_IF(!own.at, E_MEMORY, "no memory for %zu added tokens", all.n);
-    for (size_t i = 0; i < all.n; i++)
-        if (!(all.at[i].flags & TOKEN_NORMALIZED) == !list) own.at[own.n++] = all.at[i];
+    for (size_t i = 0; i < all.n; i++) {
+        if (!(all.at[i].flags & TOKEN_NORMALIZED) != !list) continue;
+        own.at[own.n] = all.at[i];
+        if (list && t->normal.n) TRY(normalize_added(t, &own.at[own.n], what));
+        own.n++;
+    }
     added_build(&t->added[list], own);
+    for (size_t i = 1; i < own.n; i++) FAIL_IF(!token_compare(&own.at[i - 1], &own.at[i]), E_DATA, "%s: two added tokens are both %s where text is normalized", what, quote(shown, own.at[i].bytes, own.at[i].size));
     return 0;
 }
+
+static int has_words(const struct parts *p) { return p->stages > 0 && (p->stage[p->stages - 1].pattern == SPLIT_BERT || p->stage[p->stages - 1].pattern == SPLIT_METASPACE); }
+
+/* Whether steps leave a space between letters what it is, the end of a word. */
+static int keep_words(const struct normalizer *f, int *replaces, int *prepends)
+{
+    for (const struct normal_step *s = f->step; s < f->step + f->n; s++) {
+        int spaces = s->form == NORMAL_REPLACE && !strcmp(s->from, " ");
+        if (s->form == NORMAL_CHARSMAP || (s->form == NORMAL_REPLACE && !spaces)) return 0;
+        *replaces |= spaces || s->form == NORMAL_WORDS;
+        *prepends |= s->form == NORMAL_PREPEND || s->form == NORMAL_PREPEND_UNLESS;
+    }
+    return 1;
+}
+
+/* An added token must not lie across a cut, nor end before it, where something is put before what follows it. */
+static void find_apart(struct tokenizer *t, const struct parts *p)
+{
+    int crosses = 0, ends = 0, added = 0, replaces = 0, prepends = 0;
+    for (int list = 0; list < ADDED_LISTS; list++) {
+        crosses |= t->added[list].crosses;
+        ends |= t->added[list].ends_words;
+        added |= t->added[list].list.n > 0;
+    }
+    int keep = keep_words(&t->normal, &replaces, &prepends) && keep_words(&t->late, &replaces, &prepends);
+    if (t->kind == MODEL_CHARACTERS) t->apart = added ? APART_NOWHERE : APART_CHARACTERS;
+    else if (crosses || (prepends && ends) || !keep) t->apart = APART_NOWHERE;
+    else if (t->kind == MODEL_BYTES && !prepends) t->apart = APART_PIECES;
+    else if (t->kind == MODEL_BYTES || has_words(p) || (t->kind == MODEL_CHARBPE && t->charbpe.cuts && (replaces || t->charbpe.space[0] == ' '))) t->apart = APART_SPACES;
+    else t->apart = APART_NOWHERE;
+}
+
+/* ---- what tokens are shown as ---- */
+
+static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+
+static int is_byte(const struct token *t) { return t->size == 6 && !memcmp(t->bytes, "<0x", 3) && t->bytes[5] == '>' && hex_digit(t->bytes[3]) >= 0 && hex_digit(t->bytes[4]) >= 0; }
+
+struct showing { const struct tokenizer *t; const struct parts *p; };
+
+/* A NORMALIZED added token is shown as it is looked for. */
+static const struct token *looked_for(const struct tokenizer *t, const struct token *token)
+{
+    const struct tokens *list = &t->added[1].list;
+    for (size_t i = 0; token->flags & TOKEN_NORMALIZED && i < list->n; i++)
+        if (list->at[i].id == token->id) return &list->at[i];
+    return token;
+}
+
+static void show(const void *showing, const struct token *token, struct text *out)
+{
+    const struct showing *s = showing;
+    const struct parts *p = s->p;
+    const struct token *t = looked_for(s->t, token);
+    if (p->bytes_shown && is_byte(t)) {
+        text_bytes(out, &(char){ (char)(hex_digit(t->bytes[3]) << 4 | hex_digit(t->bytes[4])) }, 1);
+        return;
+    }
+    if (p->shown_prefix) {
+        wordpiece_shown(out, t->bytes, t->size, p->shown_prefix, p->shown == SHOWN_CLEAN);
+        return;
+    }
+    if (p->shown == SHOWN_SPACED) text_add(out, " ");
+    size_t n = p->space ? strlen(p->space) : 0, from = 0;
+    for (const char *found; n && (found = memmem(t->bytes + from, t->size - from, p->space, n)); from = (size_t)(found - t->bytes) + n) {
+        text_bytes(out, t->bytes + from, (size_t)(found - t->bytes) - from);
+        text_add(out, " ");
+    }
+    text_bytes(out, t->bytes + from, t->size - from);
+}
+
+/* ---- all of it ---- */
 
 int tokenizer_vocabulary(struct tokenizer *t, const struct parts *p, const char *what)
 {
     TRY(vocab_build(&t->vocab, &t->memory, p->model, p->added, what));
-    for (int list = 0; list < ADDED_LISTS; list++) TRY(list_added(t, p->added, list));
-    t->is_bytes = p->is_bytes;
+    t->kind = p->kind;
     t->normal = p->normal;
-    if (t->is_bytes) return split_open(&t->splitter, p->stage, p->stages);
-    return chars_build(&t->chars, &t->memory, &t->vocab, what);
+    t->late = p->late;
+    t->late_once = p->late_once;
+    t->template = p->template;
+    t->opening = p->opening;
+    for (int list = 0; list < ADDED_LISTS; list++) TRY(list_added(t, p->added, list, what));
+    TRY(vocab_show(&t->vocab, &t->memory, p->kind > MODEL_BYTES || p->normal.n ? show : NULL, &(struct showing){ t, p }, what));
+    TRY(t->kind == MODEL_CHARACTERS ? chars_build(&t->chars, &t->memory, &t->vocab, 0, what) : split_open(&t->splitter, p->stage, p->stages));
+    if (t->kind == MODEL_UNIGRAM) TRY(unigram_build(&t->unigram, &t->memory, &t->vocab, p->score, p->unknown_id, p->falls_back, what));
+    if (t->kind == MODEL_WORDPIECE) TRY(wordpiece_build(&t->wordpiece, &t->memory, &t->vocab, p->unknown, p->prefix, p->most_chars, what));
+    find_apart(t, p);
+    return 0;
 }
 
 int tokenizer_merges(struct tokenizer *t, const struct parts *p, struct merges merges, const char *what)
 {
-    TRY(bpe_build(&t->bpe, &t->memory, &t->vocab, merges, p->by_rank, what));
+    TRY(bpe_build(&t->bpe, &t->memory, &t->vocab, merges, t->kind == MODEL_BYTES ? BPE_OVER_BYTES : BPE_OVER_CHARACTERS, p->by_rank, what));
     t->bpe.whole_first = p->whole_first;
+    if (t->kind == MODEL_CHARBPE) {
+        struct charbpe_options o = { p->falls_back, p->fuses, p->unknown ? vocab_find(&t->vocab, p->unknown, strlen(p->unknown)) : -1, p->space ? p->space : " " };
+        TRY(charbpe_build(&t->charbpe, &t->memory, &t->bpe, &o, what));
+    }
+    find_apart(t, p);
     return 0;
 }
 
 int64_t tokenizer_added(const struct tokenizer *t, const char *content)
 {
-    for (int list = 0; list < ADDED_LISTS; list++) {
-        const struct token *token = tokens_find(t->added[list].list, content, strlen(content));
-        if (token) return token->id;
-    }
+    for (uint32_t id = 0; id < t->vocab.n; id++)
+        if (t->vocab.at[id].flags & TOKEN_ADDED && !strcmp(t->vocab.at[id].bytes, content)) return id;
     return -1;
 }
 
@@ -98,6 +206,23 @@ static void hash_number(struct sha256 *s, uint32_t x)        /* the same on mach
 {
     unsigned char bytes[4] = { (unsigned char)x, (unsigned char)(x >> 8), (unsigned char)(x >> 16), (unsigned char)(x >> 24) };
     sha256_add(s, bytes, sizeof bytes);
+}
+
+static void hash_text(struct sha256 *s, const char *text)
+{
+    hash_number(s, (uint32_t)strlen(text));
+    sha256_add(s, text, strlen(text));
+}
+
+static void hash_steps(struct sha256 *s, const struct normalizer *f)
+{
+    for (const struct normal_step *step = f->step; step < f->step + f->n; step++) {
+        hash_number(s, (uint32_t)step->form);
+        if (step->flags) hash_number(s, step->flags);
+        if (step->from) hash_text(s, step->from);
+        if (step->to) hash_text(s, step->to);
+        if (step->map) sha256_add(s, step->map->unit, step->map->units * sizeof *step->map->unit), sha256_add(s, step->map->strings, step->map->size);
+    }
 }
 
 /* All that decides about ids: tokens, which of them are found in the text as they stand, merges, where text is cut.  Each list has
@@ -110,11 +235,11 @@ static void take_fingerprint(struct tokenizer *t)
     char hex[65];
     struct sha256 s;
     sha256_start(&s);
-    hash_number(&s, (uint32_t)t->is_bytes);
+    hash_number(&s, (uint32_t)t->kind);
     hash_number(&s, v->n);
     for (uint32_t id = 0; id < v->n; id++) {
         hash_number(&s, v->at[id].size);
-        hash_number(&s, v->at[id].flags & (TOKEN_ADDED | TOKEN_SPECIAL));
+        hash_number(&s, v->at[id].flags & (uint32_t)~TOKEN_NORMALIZED);
         sha256_add(&s, v->at[id].bytes ? v->at[id].bytes : "", v->at[id].size);
     }
     hash_number(&s, (uint32_t)t->bpe.merges.n);
@@ -129,8 +254,19 @@ static void take_fingerprint(struct tokenizer *t)
         if (*regex) hash_number(&s, (uint32_t)strlen(regex));
         sha256_add(&s, regex, strlen(regex));
     }
-    for (int i = 0; i < t->normal.n; i++) hash_number(&s, (uint32_t)t->normal.step[i]);
+    hash_steps(&s, &t->normal);
     hash_number(&s, (uint32_t)(t->bpe.whole_first | t->bpe.by_rank << 1));
+    if (t->late.n) hash_number(&s, (uint32_t)t->late_once);
+    hash_steps(&s, &t->late);
+    for (size_t i = 0; t->kind == MODEL_UNIGRAM && i < v->model.n; i++) {
+        uint64_t bits;
+        memcpy(&bits, &t->unigram.score[v->model.at[i].id], sizeof bits);
+        hash_number(&s, (uint32_t)bits);
+        hash_number(&s, (uint32_t)(bits >> 32));
+    }
+    if (t->kind == MODEL_UNIGRAM) hash_number(&s, t->unigram.unknown), hash_number(&s, (uint32_t)t->unigram.byte_fallback);
+    if (t->kind == MODEL_WORDPIECE) hash_number(&s, t->wordpiece.unknown), hash_number(&s, (uint32_t)t->wordpiece.most_chars), hash_text(&s, t->wordpiece.prefix);
+    if (t->kind == MODEL_CHARBPE) hash_number(&s, (uint32_t)(t->charbpe.falls_back | t->charbpe.fuses << 1)), hash_number(&s, (uint32_t)(t->charbpe.unknown + 1));
     sha256_end(&s, hex);
     memcpy(t->fingerprint, hex, sizeof t->fingerprint - 1);
 }
@@ -138,6 +274,7 @@ static void take_fingerprint(struct tokenizer *t)
 void tokenizer_ready(struct tokenizer *t)
 {
     t->end = tokenizer_added(t, END_OF_TEXT);
+    if (t->end < 0) t->end = tokenizer_added(t, "</s>");     /* llama 2's */
     take_fingerprint(t);
 }
 
@@ -145,14 +282,22 @@ void tokenizer_ready(struct tokenizer *t)
 
 uint32_t tokenizer_vocab(const struct tokenizer *t) { return t->vocab.n; }
 int64_t tokenizer_end(const struct tokenizer *t) { return t->end; }
-int tokenizer_is_bytes(const struct tokenizer *t) { return t->is_bytes; }
+int tokenizer_is_bytes(const struct tokenizer *t) { return t->kind != MODEL_CHARACTERS; }
 const char *tokenizer_fingerprint(const struct tokenizer *t) { return t->fingerprint; }
+
+int tokenizer_is_special(const struct tokenizer *t, uint32_t id) { return id < t->vocab.n && t->vocab.at[id].flags & TOKEN_SPECIAL; }
+
+const uint32_t *tokenizer_template(const struct tokenizer *t, int behind, size_t *n)
+{
+    *n = (size_t)t->template.n[behind];
+    return t->template.id[behind];
+}
 
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n)
 {
-    const struct token *token = id < t->vocab.n ? &t->vocab.at[id] : NULL;
-    *n = token ? token->size : 0;
-    return *n ? token->bytes : "";
+    const struct vocab *v = &t->vocab;
+    *n = id < v->n ? v->start[id + 1] - v->start[id] : 0;
+    return *n ? v->bytes + v->start[id] : "";
 }
 
 int tokenizer_of_marked(struct tokenizer **out, const uint8_t *seen)
@@ -175,6 +320,7 @@ int tokenizer_of_marked(struct tokenizer **out, const uint8_t *seen)
 
 static void describe_cuts(const struct tokenizer *t, struct text *out)
 {
+    static const char *const cuts[SPLIT_PATTERNS] = { [SPLIT_DIGIT] = "at each digit", [SPLIT_DIGITS] = "at runs of digits", [SPLIT_BERT] = "at white space and punctuation", [SPLIT_METASPACE] = "before spaces" };
     const struct split_stage *stage;
     int n = split_stages(t->splitter, &stage);
     text_add(out, n ? "text is cut" : "text is not cut before merging");
@@ -183,22 +329,53 @@ static void describe_cuts(const struct tokenizer *t, struct text *out)
         text_add(out, i ? ", then " : " ");
         if (name) text_format(out, "as for %s", name);
         else if (stage[i].pattern == SPLIT_REGEX) text_format(out, "by %s", stage[i].regex);
-        else text_add(out, stage[i].pattern == SPLIT_DIGIT ? "at each digit" : "at runs of digits");
+        else text_add(out, cuts[stage[i].pattern]);
     }
     text_add(out, t->bpe.whole_first ? "; pieces that are tokens are not merged\n" : "\n");
+    if (t->kind == MODEL_CHARBPE && t->charbpe.falls_back) text_add(out, "characters that are not in the vocabulary are written as bytes\n");
+}
+
+static void describe_steps(const char *when, const struct normalizer *f, struct text *out)
+{
+    static const char *const what[NORMAL_FORMS] = {
+        [NORMAL_BERT] = "cleaned as for BERT", [NORMAL_STRIP] = "stripped of white space", [NORMAL_SPACES] = "spaces joined", [NORMAL_WORDS] = "cut at white space", [NORMAL_CHARSMAP] = "characters mapped by a table",
+    };
+    char from[QUOTE_SIZE], to[QUOTE_SIZE];
+    for (const struct normal_step *s = f->step; s < f->step + f->n; s++) {
+        text_add(out, s == f->step ? when : ", ");
+        if (s->form == NORMAL_REPLACE) text_format(out, "%s becomes %s", quote(from, s->from, strlen(s->from)), quote(to, s->to, strlen(s->to)));
+        else if (s->form == NORMAL_PREPEND || s->form == NORMAL_PREPEND_UNLESS) text_format(out, "%s stands before it", quote(to, s->to, strlen(s->to)));
+        else text_add(out, normal_names[s->form] ? normal_names[s->form] : what[s->form]);
+    }
+    if (f->n) text_add(out, "\n");
+}
+
+static void describe_template(const struct tokenizer *t, struct text *out)
+{
+    char shown[QUOTE_SIZE];
+    if (!t->template.n[0] && !t->template.n[1]) return;
+    text_add(out, "a text by itself is");
+    for (int behind = 0; behind < 2; behind++) {
+        for (int i = 0; i < t->template.n[behind]; i++) text_format(out, " %s", quote(shown, t->vocab.at[t->template.id[behind][i]].bytes, t->vocab.at[t->template.id[behind][i]].size));
+        if (!behind) text_add(out, " ...");
+    }
+    text_add(out, "\n");
 }
 
 void tokenizer_describe(const struct tokenizer *t, struct text *out)
 {
     enum { MOST = 16 };
+    static const char *const kinds[MODELS] = { "characters", "byte-level BPE", "BPE over characters", "WordPiece", "Unigram" };
     char shown[QUOTE_SIZE];
     size_t added = 0;
     for (int list = 0; list < ADDED_LISTS; list++) added += t->added[list].list.n;
-    text_format(out, "%s, vocabulary %u", t->is_bytes ? "byte-level BPE" : "characters", t->vocab.n);
-    if (t->is_bytes) text_format(out, ", %zu merges", t->bpe.merges.n);
+    text_format(out, "%s, vocabulary %u", kinds[t->kind], t->vocab.n);
+    if (t->bpe.merges.n) text_format(out, ", %zu merges", t->bpe.merges.n);
     text_add(out, "\n");
-    for (int i = 0; i < t->normal.n; i++) text_format(out, "%s%s%s", i ? ", " : "text is normalized first: ", normal_names[t->normal.step[i]], i + 1 < t->normal.n ? "" : "\n");
-    if (t->is_bytes) describe_cuts(t, out);
+    describe_steps("text is normalized first: ", &t->normal, out);
+    describe_steps("then, between added tokens: ", &t->late, out);
+    if (t->splitter) describe_cuts(t, out);
+    describe_template(t, out);
     if (added) text_add(out, "added tokens:");
     for (uint32_t id = 0, n = 0; id < t->vocab.n; id++) {
         const struct token *token = &t->vocab.at[id];
@@ -240,18 +417,38 @@ static int check_id(const struct tokenizer *t, int64_t id)
     return 0;
 }
 
+/* What the first token of a text is shown as: bytes of the vocabulary, or of the token, into which *n bytes. */
+static const char *first_shown(const struct tokenizer *t, uint32_t id, size_t *n)
+{
+    const char *bytes = tokenizer_bytes(t, id, n);
+    if (t->opening == OPENING_RAW) {
+        *n = t->vocab.at[id].size;
+        return t->vocab.at[id].bytes;
+    }
+    while (*n && *bytes == ' ' && t->opening != OPENING_SAME) {
+        bytes++;
+        --*n;
+        if (t->opening == OPENING_ONE_SPACE) break;
+    }
+    return bytes;
+}
+
 /* Tokens are copied by VOCAB_SLACK bytes, whatever their size, as long as there is room behind them. */
 int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, struct text *out)
 {
     const struct vocab *v = &t->vocab;
-    size_t all = 0;
+    size_t all = 0, first_size;
     for (size_t i = 0; i < n; i++) {
         TRY(check_id(t, ids[i]));
-        all += v->start[ids[i] + 1] - v->start[ids[i]];
+        if (i) all += v->start[ids[i] + 1] - v->start[ids[i]];
     }
-    char *to = text_more(out, all), *end = to + all;
+    if (!n) return 0;
+    const char *first = first_shown(t, ids[0], &first_size);
+    char *to = text_more(out, all + first_size), *end = to + all + first_size;
     FAIL_IF(!to, E_MEMORY, "no memory for the text of %zu ids", n);
-    for (size_t i = 0; i < n; i++) {
+    memcpy(to, first, first_size);
+    to += first_size;
+    for (size_t i = 1; i < n; i++) {
         const char *bytes = v->bytes + v->start[ids[i]];
         size_t size = v->start[ids[i] + 1] - v->start[ids[i]];
         if (size <= VOCAB_SLACK && end - to >= VOCAB_SLACK) memcpy(to, bytes, VOCAB_SLACK);
@@ -286,9 +483,11 @@ int tokenizer_stream(const struct tokenizer *t, struct decoder *d, int64_t id, s
         return 0;
     }
     TRY(check_id(t, id));
-    const struct token *token = &t->vocab.at[id];
-    for (uint32_t i = 0; i < token->size; i++) {
-        d->wait[d->n++] = (unsigned char)token->bytes[i];
+    size_t n;
+    const char *bytes = d->goes_on ? tokenizer_bytes(t, (uint32_t)id, &n) : first_shown(t, (uint32_t)id, &n);
+    d->goes_on = 1;
+    for (size_t i = 0; i < n; i++) {
+        d->wait[d->n++] = (unsigned char)bytes[i];
         settle(d, out);
     }
     FAIL_IF(out->failed, E_MEMORY, "no memory for decoded text");

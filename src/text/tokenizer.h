@@ -1,6 +1,6 @@
-/* tokenizer.h -- text to ids and back: characters, or byte-level BPE (GPT-2's).
+/* tokenizer.h -- text to ids and back: characters; BPE over bytes (GPT-2's) or over characters (llama 2's).
  *
- * Both kinds are stored as Hugging Face's tokenizer.json; a character tokenizer is a BPE without merges.  Ids of the same
+ * All kinds are stored as Hugging Face's tokenizer.json; a character tokenizer is a BPE without merges.  Ids of the same
  * vocabulary are exactly those of tiktoken and of Hugging Face's tokenizers; a file that asks for what nib cannot do exactly
  * (a normalizer, another pre-tokenizer, dropout ...) is E_DATA, and the message names what it asks for.
  *
@@ -43,11 +43,14 @@ void tokenizer_free(struct tokenizer *t);                        /* NULL is fine
 
 uint32_t tokenizer_vocab(const struct tokenizer *t);         /* ids are 0 .. vocab - 1; a hole stands for nothing */
 int64_t  tokenizer_end(const struct tokenizer *t);           /* "eos_token" of tokenizer_config.json, else <|endoftext|>, else -1 */
-int      tokenizer_is_bytes(const struct tokenizer *t);      /* byte-level BPE: encodes any bytes.  Characters: only its own */
+int      tokenizer_is_bytes(const struct tokenizer *t);      /* encodes any bytes.  Characters: only its own */
+/* Ids that the file puts before (behind = 0) and behind (1) a text by itself, such as <|begin_of_text|>.  Encoding leaves that to its caller. */
+const uint32_t *tokenizer_template(const struct tokenizer *t, int behind, size_t *n);
+int      tokenizer_is_special(const struct tokenizer *t, uint32_t id);
 /* 16 hex digits.  Equal tokens, merges and rules have equal fingerprints, whatever the files they came from. */
 const char *tokenizer_fingerprint(const struct tokenizer *t);
 void tokenizer_describe(const struct tokenizer *t, struct text *out);    /* a few lines for people */
-/* The n bytes that a token decodes to, and a 0; n = 0: a hole, or no id of the vocabulary. */
+/* The n bytes that a token decodes to, where it is not the first; n = 0: a hole, or no id of the vocabulary. */
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n);
 
 /* ---- text to ids and back ---- */
@@ -76,11 +79,15 @@ int  tokenizer_encode_by(const struct tokenizer *t, const char *text, size_t n, 
 /* The last place, at `most` or before, where a text may be cut in two whose ids, one after the other, are those of the whole; 0: none is known. */
 size_t tokenizer_apart(const struct tokenizer *t, const char *text, size_t n, size_t most);
 
+/* What a model is to go on with: special tokens in the text are tokens, and what the file puts before a text by itself stands there. */
+int tokenizer_encode_prompt(const struct tokenizer *t, const char *text, size_t n, struct ids *out);
+
 int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, struct text *out);    /* appends bytes as they are */
 
 /* Decoding as ids come: only whole UTF-8 characters are appended to out; the rest waits.  What cannot become a character comes
- * out as U+FFFD, as from any decoder that replaces; id = -1 flushes what waits.  Start with a zeroed struct. */
-struct decoder { unsigned char wait[8]; int n; };
+ * out as U+FFFD, as from any decoder that replaces; id = -1 flushes what waits.  Start with a zeroed struct; goes_on: ids came before
+ * these, so a space at the front of the first one stays. */
+struct decoder { unsigned char wait[8]; int n, goes_on; };
 int tokenizer_stream(const struct tokenizer *t, struct decoder *d, int64_t id, struct text *out);
 
 /* ---- saving ---- */

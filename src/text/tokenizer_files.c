@@ -54,7 +54,7 @@ static int add_gpt2_rules(struct tokenizer *t, struct parts *p, const json_t *vo
     *token = (struct token){ .bytes = END_OF_TEXT, .size = sizeof END_OF_TEXT - 1, .id = (uint32_t)json_integer_value(end),
                              .flags = TOKEN_ADDED | TOKEN_SPECIAL };
     p->added = (struct tokens){ token, json_is_integer(end) };
-    p->is_bytes = 1;
+    p->kind = MODEL_BYTES;
     p->stage[p->stages++].pattern = SPLIT_GPT2;
     return 0;
 }
@@ -375,11 +375,10 @@ static int save_meta(const struct tokenizer *t, const char *folder)
 {
     char path[PATH_SIZE];
     struct text out = { 0 };
-    size_t n;
     TRY(path_join(path, folder, "meta.pkl"));
     const char **symbol = calloc(t->vocab.n, sizeof *symbol);
     FAIL_IF(!symbol, E_MEMORY, "no memory for %s", path);
-    for (uint32_t id = 0; id < t->vocab.n; id++) symbol[id] = tokenizer_bytes(t, id, &n);
+    for (uint32_t id = 0; id < t->vocab.n; id++) symbol[id] = t->vocab.at[id].bytes ? t->vocab.at[id].bytes : "";
     pickle_write_meta(&out, symbol, t->vocab.n);
     int failed = out.failed ? E_MEMORY : file_write(path, out.at, out.size);
     text_free(&out);
@@ -392,5 +391,5 @@ int tokenizer_save(const struct tokenizer *t, const char *folder)
 {
     TRY(save_json(t, folder));
     TRY(save_config(t, folder));
-    return t->is_bytes ? 0 : save_meta(t, folder);
+    return t->kind != MODEL_CHARACTERS ? 0 : save_meta(t, folder);
 }

@@ -99,7 +99,7 @@ static int take_specials(struct training *r)
 static int take_rules(struct training *r)
 {
     const struct tokenizer_training *o = r->o;
-    r->parts.is_bytes = 1;
+    r->parts.kind = MODEL_BYTES;
     if (strcmp(o->regex, "none")) {
         FAIL_IF(!split_named(o->regex, &r->parts.stage[0].pattern), E_USAGE, "regex is %s; it must be gpt2, llama3, qwen2, nanochat, cl100k, o200k or none", o->regex);
         r->parts.stages = 1;

@@ -106,19 +106,27 @@ static int give_places(struct vocab *v, struct arena *memory, struct tokens mode
 }
 
 /* Decoding copies from here, without a look at the tokens. */
-static int string_together(struct vocab *v, struct arena *memory, const char *what)
+static int string_together(struct vocab *v, struct arena *memory, const struct text *all, const char *what)
 {
-    uint64_t size = 0;
-    for (uint32_t id = 0; id < v->n; id++) size += v->at[id].size;
-    FAIL_IF(size > UINT32_MAX, E_DATA, "%s: %llu bytes of tokens are too many", what, (unsigned long long)size);
-    v->bytes = arena_take(memory, size + VOCAB_SLACK);
-    v->start = take_array(memory, v->n + (size_t)1, sizeof *v->start);
-    FAIL_IF(!v->bytes || !v->start, E_MEMORY, "%s: no memory for %u tokens", what, v->n);
-    for (uint32_t id = 0; id < v->n; id++) {
-        if (v->at[id].size) memcpy(v->bytes + v->start[id], v->at[id].bytes, v->at[id].size);
-        v->start[id + 1] = v->start[id] + v->at[id].size;
-    }
+    v->bytes = arena_take(memory, all->size + VOCAB_SLACK);
+    FAIL_IF(all->failed || !v->bytes || !v->start, E_MEMORY, "%s: no memory for %u tokens", what, v->n);
+    if (all->size) memcpy(v->bytes, all->at, all->size);
     return 0;
+}
+
+int vocab_show(struct vocab *v, struct arena *memory, void (*show)(const void *context, const struct token *t, struct text *out), const void *context, const char *what)
+{
+    struct text all = { 0 };
+    v->start = take_array(memory, v->n + (size_t)1, sizeof *v->start);
+    for (uint32_t id = 0; id < v->n && v->start && all.size <= UINT32_MAX; id++) {
+        const struct token *t = &v->at[id];
+        if (t->size && show) show(context, t, &all);
+        else if (t->size) text_bytes(&all, t->bytes, t->size);
+        v->start[id + 1] = (uint32_t)all.size;
+    }
+    int code = all.size > UINT32_MAX ? error_set(E_DATA, __FILE__, __LINE__, "%s: more than 4 GiB of tokens are too many", what) : string_together(v, memory, &all, what);
+    text_free(&all);
+    return code;
 }
 
 int vocab_build(struct vocab *v, struct arena *memory, struct tokens model, struct tokens added, const char *what)
@@ -128,7 +136,6 @@ int vocab_build(struct vocab *v, struct arena *memory, struct tokens model, stru
     FAIL_IF(!v->at, E_MEMORY, "%s: no memory for %u tokens", what, v->n);
     TRY(place_all(v, model, what));
     TRY(place_all(v, added, what));                          /* later, so that the flags of added tokens stand in the table */
-    TRY(string_together(v, memory, what));
     return give_places(v, memory, model, what);
 }
 

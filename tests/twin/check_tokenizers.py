@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 import make_tales_tokenizer
 import make_tokenizer_golden as golden
+import tokenizer_kinds
 from checks import GOLDEN, ROOT, check, data, finish, gpt2_files, nib, part, skip, workplace
 
 RANDOM_TEXTS = 4000
@@ -53,6 +54,8 @@ def check_files():
         make_tales_tokenizer.make(folder / "tales.json")
         check((folder / "tales.json").read_bytes() == (ROOT / "src/text/tales_tokenizer.json").read_bytes(),
               "src/text/tales_tokenizer.json is not what is made anew")
+    wrong = tokenizer_kinds.differing(GOLDEN / "tokenizer_kinds.json")
+    check(not wrong, f"tests/golden/tokenizer_kinds.json: other ids or texts: {wrong}")
     if not files:
         skip("tokenizer_cases.json", "no vocab.bpe and encoder.json of GPT-2 in ../shared/data/gpt2-bpe")
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""fuzz_tokenizer.py -- ids of random texts, nib's against tiktoken's and those of Hugging Face's tokenizers, for each way of cutting
-text in use, all with GPT-2's vocabulary.  SEED and COUNT (texts a pattern) may be given in the environment.
+"""fuzz_tokenizer.py -- ids of random texts, nib's against tiktoken's and those of Hugging Face's tokenizers: for each way of cutting
+text in use, all with GPT-2's vocabulary; and for tokenizers of every kind (tokenizer_kinds.py), decoded, too.  SEED and COUNT (texts a
+pattern; a tenth of it a kind) may be given in the environment.
 
 Texts are random Unicode, random bytes (what is not UTF-8 is replaced), and real text that is cut, joined and changed; before them,
 each character between two letters."""
@@ -13,6 +14,7 @@ import tiktoken
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 import make_tokenizer_golden as golden
+import tokenizer_kinds
 from checks import check, data, finish, gpt2_files, nib, part, skip, workplace
 
 SEED, COUNT, ROUND = int(os.environ.get("SEED", 1)), int(os.environ.get("COUNT", 20000)), 50000
@@ -110,7 +112,35 @@ def check_round(folder, made, hub, ranks):
             compare(name, made, ours, theirs.encode_ordinary_batch(made, num_threads=2), "tiktoken")
 
 
+def check_kind(folder, name, file, made):
+    """With a token of its own behind each text; the whole as one text, too, by one thread and by three."""
+    hub = Tokenizer.from_str(json.dumps(file))
+    hub.encode_special_tokens = True
+    end = max(hub.get_vocab(with_added_tokens=True).values()) + 1
+    file["added_tokens"].append(golden.added(end, golden.END))
+    path, lines, whole = folder / "tokenizer.json", folder / "texts.jsonl", "\n".join(made[:3000])
+    path.write_text(json.dumps(file | {"post_processor": None}))
+    lines.write_text("".join(json.dumps({"text": t}) + "\n" for t in made))
+    (folder / "text.txt").write_text(whole, newline="")
+    nib("data", lines, "--out", folder / "out", f"--tokenizer={path}", f"--val={lines}")
+    ids = np.fromfile(folder / "out/train.bin", np.uint16)
+    ours = [piece[:-1].tolist() for piece in np.split(ids, np.flatnonzero(ids == end) + 1)[:-1]]
+    compare(name, made, ours, [e.ids for e in hub.encode_batch_fast(made, add_special_tokens=False)], "tokenizers")
+    for threads in 1, 3:
+        compare(f"{name}, whole, {threads} threads", [whole[:80]], [[int(i) for i in nib("tokenizer", "encode", path, folder / "text.txt", f"--threads={threads}").split()]],
+                [hub.encode(whole, add_special_tokens=False).ids], "tokenizers")
+
+
+def check_kinds(count, seed):
+    for name, file in tokenizer_kinds.kinds().items():
+        with workplace() as folder:
+            check_kind(folder, name, file, tokenizer_kinds.texts(random.Random(seed), count, file))
+        print(f"  {name}: {count} texts", flush=True)
+
+
 def main():
+    with part("kinds"):
+        check_kinds(max(COUNT // 10, 1000), SEED)
     files = gpt2_files()
     if not files:
         skip("random texts", "no vocab.bpe and encoder.json of GPT-2 in ../shared/data/gpt2-bpe")
