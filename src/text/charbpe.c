@@ -23,12 +23,13 @@ static int find_bytes(struct charbpe *c, const char *what)
 static int begins(const struct token *t, const char *with, size_t n) { return t->size >= n && !memcmp(t->bytes, with, n); }
 static int ends(const struct token *t, const char *with, size_t n) { return t->size >= n && !memcmp(t->bytes + t->size - n, with, n); }
 
-/* No merge joins a token that ends with something else to one that begins with a space. */
+/* No merge joins a token that ends with something else to one that begins with a space, which is one character and a token; nor does
+ * it matter what the whole is. */
 static int find_cuts(const struct charbpe *c)
 {
     const struct token *at = c->bpe->vocab->at;
-    size_t n = c->space_size;
-    if (vocab_find(c->bpe->vocab, c->space, n) < 0) return 0;
+    size_t n = c->space_size, size;
+    if (!n || utf8_next(c->space, n, &size) < 0 || size != n || vocab_find(c->bpe->vocab, c->space, n) < 0 || c->bpe->whole_first) return 0;
     for (size_t i = 0; i < c->bpe->merges.n; i++) {
         const struct merge *m = &c->bpe->merges.at[i];
         if (begins(&at[m->right], c->space, n) && !ends(&at[m->left], c->space, n)) return 0;

@@ -1,5 +1,4 @@
 /* tokenizer.c -- what all tokenizers do, whatever file they come from. */
-#define _GNU_SOURCE                                          /* memmem */
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -122,45 +121,6 @@ static void find_apart(struct tokenizer *t, const struct parts *p)
     else t->apart = APART_NOWHERE;
 }
 
-/* ---- what tokens are shown as ---- */
-
-static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
-
-static int is_byte(const struct token *t) { return t->size == 6 && !memcmp(t->bytes, "<0x", 3) && t->bytes[5] == '>' && hex_digit(t->bytes[3]) >= 0 && hex_digit(t->bytes[4]) >= 0; }
-
-struct showing { const struct tokenizer *t; const struct parts *p; };
-
-/* A NORMALIZED added token is shown as it is looked for. */
-static const struct token *looked_for(const struct tokenizer *t, const struct token *token)
-{
-    const struct tokens *list = &t->added[1].list;
-    for (size_t i = 0; token->flags & TOKEN_NORMALIZED && i < list->n; i++)
-        if (list->at[i].id == token->id) return &list->at[i];
-    return token;
-}
-
-static void show(const void *showing, const struct token *token, struct text *out)
-{
-    const struct showing *s = showing;
-    const struct parts *p = s->p;
-    const struct token *t = looked_for(s->t, token);
-    if (p->bytes_shown && is_byte(t)) {
-        text_bytes(out, &(char){ (char)(hex_digit(t->bytes[3]) << 4 | hex_digit(t->bytes[4])) }, 1);
-        return;
-    }
-    if (p->shown_prefix) {
-        wordpiece_shown(out, t->bytes, t->size, p->shown_prefix, p->shown == SHOWN_CLEAN);
-        return;
-    }
-    if (p->shown == SHOWN_SPACED) text_add(out, " ");
-    size_t n = p->space ? strlen(p->space) : 0, from = 0;
-    for (const char *found; n && (found = memmem(t->bytes + from, t->size - from, p->space, n)); from = (size_t)(found - t->bytes) + n) {
-        text_bytes(out, t->bytes + from, (size_t)(found - t->bytes) - from);
-        text_add(out, " ");
-    }
-    text_bytes(out, t->bytes + from, t->size - from);
-}
-
 /* ---- all of it ---- */
 
 int tokenizer_vocabulary(struct tokenizer *t, const struct parts *p, const char *what)
@@ -173,7 +133,7 @@ int tokenizer_vocabulary(struct tokenizer *t, const struct parts *p, const char 
     t->template = p->template;
     t->opening = p->opening;
     for (int list = 0; list < ADDED_LISTS; list++) TRY(list_added(t, p->added, list, what));
-    TRY(vocab_show(&t->vocab, &t->memory, p->kind > MODEL_BYTES || p->normal.n ? show : NULL, &(struct showing){ t, p }, what));
+    TRY(tokenizer_shown(t, p, what));
     TRY(t->kind == MODEL_CHARACTERS ? chars_build(&t->chars, &t->memory, &t->vocab, 0, what) : split_open(&t->splitter, p->stage, p->stages));
     if (t->kind == MODEL_UNIGRAM) TRY(unigram_build(&t->unigram, &t->memory, &t->vocab, p->score, p->unknown_id, p->falls_back, what));
     if (t->kind == MODEL_WORDPIECE) TRY(wordpiece_build(&t->wordpiece, &t->memory, &t->vocab, p->unknown, p->prefix, p->most_chars, what));
@@ -181,12 +141,22 @@ int tokenizer_vocabulary(struct tokenizer *t, const struct parts *p, const char 
     return 0;
 }
 
+/* What stands for a space where text is encoded. */
+static const char *written_space(const struct parts *p)
+{
+    const struct normalizer *const both[] = { &p->normal, &p->late };
+    for (int i = 0; i < 2; i++)
+        for (const struct normal_step *s = both[i]->step; s < both[i]->step + both[i]->n; s++)
+            if (s->form == NORMAL_REPLACE && !strcmp(s->from, " ")) return s->to;
+    return " ";
+}
+
 int tokenizer_merges(struct tokenizer *t, const struct parts *p, struct merges merges, const char *what)
 {
     TRY(bpe_build(&t->bpe, &t->memory, &t->vocab, merges, t->kind == MODEL_BYTES ? BPE_OVER_BYTES : BPE_OVER_CHARACTERS, p->by_rank, what));
     t->bpe.whole_first = p->whole_first;
     if (t->kind == MODEL_CHARBPE) {
-        struct charbpe_options o = { p->falls_back, p->fuses, p->unknown ? vocab_find(&t->vocab, p->unknown, strlen(p->unknown)) : -1, p->space ? p->space : " " };
+        struct charbpe_options o = { p->falls_back, p->fuses, p->unknown ? vocab_find(&t->vocab, p->unknown, strlen(p->unknown)) : -1, written_space(p) };
         TRY(charbpe_build(&t->charbpe, &t->memory, &t->bpe, &o, what));
     }
     find_apart(t, p);
@@ -291,13 +261,6 @@ const uint32_t *tokenizer_template(const struct tokenizer *t, int behind, size_t
 {
     *n = (size_t)t->template.n[behind];
     return t->template.id[behind];
-}
-
-const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n)
-{
-    const struct vocab *v = &t->vocab;
-    *n = id < v->n ? v->start[id + 1] - v->start[id] : 0;
-    return *n ? v->bytes + v->start[id] : "";
 }
 
 int tokenizer_of_marked(struct tokenizer **out, const uint8_t *seen)
@@ -407,116 +370,3 @@ int tokenizer_of_characters(struct tokenizer **t, const char *text, size_t n)
     free(seen);
     return failed;
 }
-
-/* ---- decoding ---- */
-
-static int check_id(const struct tokenizer *t, int64_t id)
-{
-    FAIL_IF(id < 0 || id >= t->vocab.n, E_DATA, "id %lld is not in the vocabulary, whose last is %u", (long long)id,
-            t->vocab.n - 1);
-    return 0;
-}
-
-/* What the first token of a text is shown as: bytes of the vocabulary, or of the token, into which *n bytes. */
-static const char *first_shown(const struct tokenizer *t, uint32_t id, size_t *n)
-{
-    const char *bytes = tokenizer_bytes(t, id, n);
-    if (t->opening == OPENING_RAW) {
-        *n = t->vocab.at[id].size;
-        return t->vocab.at[id].bytes;
-    }
-    while (*n && *bytes == ' ' && t->opening != OPENING_SAME) {
-        bytes++;
-        --*n;
-        if (t->opening == OPENING_ONE_SPACE) break;
-    }
-    return bytes;
-}
-
-/* Tokens are copied by VOCAB_SLACK bytes, whatever their size, as long as there is room behind them. */
-int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, struct text *out)
-{
-    const struct vocab *v = &t->vocab;
-    size_t all = 0, first_size;
-    for (size_t i = 0; i < n; i++) {
-        TRY(check_id(t, ids[i]));
-        if (i) all += v->start[ids[i] + 1] - v->start[ids[i]];
-    }
-    if (!n) return 0;
-    const char *first = first_shown(t, ids[0], &first_size);
-    char *to = text_more(out, all + first_size), *end = to + all + first_size;
-    FAIL_IF(!to, E_MEMORY, "no memory for the text of %zu ids", n);
-    memcpy(to, first, first_size);
-    to += first_size;
-    for (size_t i = 1; i < n; i++) {
-        const char *bytes = v->bytes + v->start[ids[i]];
-        size_t size = v->start[ids[i] + 1] - v->start[ids[i]];
-        if (size <= VOCAB_SLACK && end - to >= VOCAB_SLACK) memcpy(to, bytes, VOCAB_SLACK);
-        else memcpy(to, bytes, size);
-        to += size;
-    }
-    return 0;
-}
-
-#define REPLACEMENT "\xef\xbf\xbd"                           /* U+FFFD */
-
-/* Appends what has become clear of the waiting bytes: characters, and U+FFFD for what cannot become one. */
-static void settle(struct decoder *d, struct text *out)
-{
-    while (d->n > 0) {
-        size_t size;
-        int32_t point = utf8_next((const char *)d->wait, (size_t)d->n, &size);
-        if (point == UTF8_CUT) return;
-        if (point == UTF8_BAD) text_add(out, REPLACEMENT);
-        else text_bytes(out, d->wait, size);
-        d->n -= (int)size;
-        memmove(d->wait, d->wait + size, (size_t)d->n);
-    }
-}
-
-/* At most three bytes wait: the fourth makes a character or proves that there is none. */
-int tokenizer_stream(const struct tokenizer *t, struct decoder *d, int64_t id, struct text *out)
-{
-    if (id == -1) {
-        if (d->n > 0) text_add(out, REPLACEMENT);            /* the start of one character */
-        d->n = 0;
-        return 0;
-    }
-    TRY(check_id(t, id));
-    size_t n;
-    const char *bytes = d->goes_on ? tokenizer_bytes(t, (uint32_t)id, &n) : first_shown(t, (uint32_t)id, &n);
-    d->goes_on = 1;
-    for (size_t i = 0; i < n; i++) {
-        d->wait[d->n++] = (unsigned char)bytes[i];
-        settle(d, out);
-    }
-    FAIL_IF(out->failed, E_MEMORY, "no memory for decoded text");
-    return 0;
-}
-
-#ifdef FUZZ_BPE_ROUND_TRIP
-/* Any bytes, by the vocabulary of the tests (run from the root of the checkout): encoded and decoded they are the same, and
- * what comes out as ids come is UTF-8. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    static struct tokenizer *t;
-    struct ids ids = { 0 };
-    struct text text = { 0 }, shown = { 0 };
-    struct decoder d = { 0 };
-    if (!t && tokenizer_open(&t, "tests/golden/bpe300")) abort();
-    for (enum specials s = SPECIALS_AS_TEXT; s <= SPECIALS_AS_TOKENS; s++) {
-        ids.n = 0;
-        text_clear(&text);
-        if (tokenizer_encode(t, (const char *)data, size, s, &ids) || tokenizer_decode(t, ids.at, ids.n, &text)) abort();
-        if (text.size != size || (size && memcmp(text.at, data, size))) abort();
-    }
-    for (size_t i = 0; i <= ids.n; i++)
-        if (tokenizer_stream(t, &d, i < ids.n ? (int64_t)ids.at[i] : -1, &shown)) abort();
-    if (utf8_good(shown.at, shown.size) != shown.size) abort();
-    ids_free(&ids);
-    text_free(&text);
-    text_free(&shown);
-    return 0;
-}
-#endif

@@ -1,8 +1,8 @@
-/* tokenizer.h -- text to ids and back: characters; BPE over bytes (GPT-2's) or over characters (llama 2's).
+/* tokenizer.h -- text to ids and back: characters; BPE over bytes (GPT-2's) or over characters (llama 2's); Unigram (T5's); WordPiece (BERT's).
  *
  * All kinds are stored as Hugging Face's tokenizer.json; a character tokenizer is a BPE without merges.  Ids of the same
  * vocabulary are exactly those of tiktoken and of Hugging Face's tokenizers; a file that asks for what nib cannot do exactly
- * (a normalizer, another pre-tokenizer, dropout ...) is E_DATA, and the message names what it asks for.
+ * (another pre-tokenizer, dropout ...) is E_DATA, and the message names what it asks for.
  *
  * A tokenizer does not change once it is made; any number of threads may use it. */
 #ifndef TEXT_TOKENIZER_H
@@ -43,7 +43,7 @@ void tokenizer_free(struct tokenizer *t);                        /* NULL is fine
 
 uint32_t tokenizer_vocab(const struct tokenizer *t);         /* ids are 0 .. vocab - 1; a hole stands for nothing */
 int64_t  tokenizer_end(const struct tokenizer *t);           /* "eos_token" of tokenizer_config.json, else <|endoftext|>, else -1 */
-int      tokenizer_is_bytes(const struct tokenizer *t);      /* encodes any bytes.  Characters: only its own */
+int      tokenizer_is_bytes(const struct tokenizer *t);      /* made of words or bytes.  Characters: encodes only its own */
 /* Ids that the file puts before (behind = 0) and behind (1) a text by itself, such as <|begin_of_text|>.  Encoding leaves that to its caller. */
 const uint32_t *tokenizer_template(const struct tokenizer *t, int behind, size_t *n);
 int      tokenizer_is_special(const struct tokenizer *t, uint32_t id);

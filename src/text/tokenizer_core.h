@@ -81,6 +81,9 @@ int  tokenizer_vocabulary(struct tokenizer *t, const struct parts *p, const char
 int  tokenizer_merges(struct tokenizer *t, const struct parts *p, struct merges merges, const char *what);
 void tokenizer_ready(struct tokenizer *t);
 
+/* What tokens are shown as, once the added ones are listed (decode.c). */
+int  tokenizer_shown(struct tokenizer *t, const struct parts *p, const char *what);
+
 int64_t tokenizer_added(const struct tokenizer *t, const char *content);     /* the id of an added token, -1 if there is none */
 
 /* ---- tokenizer_ranks.c ---- */

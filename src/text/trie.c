@@ -51,9 +51,10 @@ static int add_block(struct building *b)
     return 1;
 }
 
+/* The first child's place is known to be free. */
 static int fits(const struct building *b, const struct children *c, uint32_t base)
 {
-    for (int i = 0; i < c->n; i++)
+    for (int i = 1; i < c->n; i++)
         if (b->at[base ^ c->byte[i]].node.parent != TRIE_NONE) return 0;
     return 1;
 }

@@ -82,12 +82,12 @@ def replacements():
             whole = unicodedata.normalize("NFC", letter + mark)
             if len(whole) == 1:
                 new[letter + mark] = whole
-    for c in "\t\n\r\u00a0\u1680\u2000\u2003\u2009\u2028\u202f\u3000":
+    for c in "\t\n\u00a0\u1680\u2000\u2003\u2009\u2028\u202f\u3000":
         new[c] = " "
     for c in [*range(1, 9), 0x7F, 0xAD, 0x200B, 0x2060, 0xFEFF, 0x34F, 0xE0001]:
         new[chr(c)] = ""
     # A key behind a shorter one is never reached; marks and what stands in front of digits join clusters.
-    new.update({"\r\n": "never", "\ufb01\u0301": "never", "\u0600": "#", "\u0e33": "\u0e4d\u0e32", "\u0915\u0301": "K", "\u00a9": "(c)", "\u1112": "h", "\u0301": "'", "\u05b0": "", "o\u0338\u0301": "\u01ff"})
+    new.update({"\r\n": "\n", "\ufb01\u0301": "never", "\u0600": "#", "\u0e33": "\u0e4d\u0e32", "\u0915\u0301": "K", "\u00a9": "(c)", "\u1112": "h", "\u0301": "'", "\u05b0": "", "o\u0338\u0301": "\u01ff"})
     return new
 
 
@@ -98,6 +98,7 @@ BY_HAND = ["", "a", "plain text, nothing to do.\x0b", "\uff21\uff42\uff43\uff01"
 KINDS = ["a", "1", " ", "\r", "\n", "\x01", "\xad", "\u200b", "\u0301", "\u0327", "\u05b0", "\u0f71", "\U000101fd", "\u200c", "\u200d", "\u0903", "\u0e33", "\U00011000", "\u094d", "\u09cd", "\u1039", "\U00011133", "\u0915", "\u0995", "\u1000",
          "\U00011103", "\u0600", "\u08e2", "\U000110bd", "\u1112", "\u1161", "\u11ab", "\uac00", "\uac01", "\xa9", "\u2122", "\u231a", "\U0001f469", "\U0001f3fd", "\U0001f1e6", "\U0001f1e7", "\ufe0f", "\U000e0041", "\xe9", "\u4e2d", "\U00010348",
          "\u1acf", "\u2065", "\U00016d63", "\U00010efa"]
+JOINING = ["\xa9", "\u200d", "\u0301", "\u094d", "\u0915", "\u200c", "\u0903"]          # what conjuncts and pictographs are made of
 
 
 def random_texts(count, sources):
@@ -125,7 +126,7 @@ def make_all(folder):
     rows = lambda name, items: f'"{name}": [\n' + ",\n".join(json.dumps(i, separators=(",", ":")) for i in items) + "\n]"
     parts = [f'"map": "{base64.b64encode(by_map).decode()}"', f'"bytes": "{base64.b64encode(by_bytes).decode()}"',
              rows("cases", [[t, normal.normalize_str(t)] for t in texts]),
-             rows("clusters", [[t, clusters.normalize_str(t)] for t in random_texts(250, [KINDS])]),
+             rows("clusters", [[t, clusters.normalize_str(t)] for t in random_texts(200, [KINDS]) + random_texts(200, [JOINING])]),
              rows("probes", [[a, b, hashlib.sha256(clusters.normalize_str(probe(a, b, ASKED)).encode()).hexdigest()] for a, b in PROBES])]
     (folder / "charsmap.json").write_text("{" + ",\n".join(parts) + "}\n")
 
