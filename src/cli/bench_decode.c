@@ -169,20 +169,16 @@ static int measure(const struct bench_options *o, const char *model)
     return code;
 }
 
+static int bench(struct options *options, int argc, char **argv)
+{
+    const struct bench_options *o = options->values;
+    FAIL_IF(!argc, E_USAGE, "nib bench decode MODEL: which model? " SHAPE_NAMES ", or a folder");
+    TRY(cpu_init(NULL, (int)o->threads));
+    return measure(o, argv[0]);
+}
+
 int bench_decode(int argc, char **argv)
 {
     struct bench_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
-    int done;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 1, USAGE, &done));
-    if (done) return 0;
-    FAIL_IF(!argc, E_USAGE, "nib bench decode MODEL: which model? " SHAPE_NAMES ", or a folder");
-    TRY(cpu_init(NULL, (int)o.threads));
-    int code = measure(&o, argv[0]);
-    text_free(&notices);
-    arena_free(&memory);
-    return code;
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, USAGE, bench }, &o, argc, argv);
 }

@@ -152,21 +152,21 @@ static int measure_model(struct bench_options o, const struct shape *s)
 
 /* ---- the whole ---- */
 
+static int bench(struct options *options, int argc, char **argv)
+{
+    const struct bench_options *o = options->values;
+    const struct shape *s;
+    int code = 0;
+    (void)argc;
+    (void)argv;
+    TRY(cpu_init(NULL, (int)o->threads));
+    for (int i = 0; !code && (s = bench_shape_at(i)); i++)
+        if (!strcmp(o->model, "all") || !strcmp(o->model, s->name)) code = measure_model(*o, s);
+    return code;
+}
+
 int bench_gemm(int argc, char **argv)
 {
     struct bench_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
-    int done, code = 0;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 0, USAGE, &done));
-    if (done) return 0;
-    TRY(cpu_init(NULL, (int)o.threads));
-    const struct shape *s;
-    for (int i = 0; !code && (s = bench_shape_at(i)); i++)
-        if (!strcmp(o.model, "all") || !strcmp(o.model, s->name)) code = measure_model(o, s);
-    text_free(&notices);
-    arena_free(&memory);
-    return code;
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 0, USAGE, bench }, &o, argc, argv);
 }

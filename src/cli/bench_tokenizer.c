@@ -73,11 +73,13 @@ static void print(const struct bench_options *o, const char *path, const struct 
     else printf("%s  %.1f MB  encoding %.1f MB/s  decoding %.0f MB/s  %zu ids, %.3f bytes each\n", path, mb, encode, decode, v->ids, each);
 }
 
-static int bench(const struct bench_options *o, char **argv)
+static int bench(struct options *options, int argc, char **argv)
 {
+    const struct bench_options *o = options->values;
     struct tokenizer *t;
     struct file_map text;
     struct speed v = { 0 };
+    FAIL_IF(argc != 2, E_USAGE, "nib bench tokenizer TOKENIZER FILE: which tokenizer, and which text?");
     TRY(tokenizer_find(&t, argv[0], NULL));
     int code = file_open_map(&text, argv[1]);
     if (!code) {
@@ -92,16 +94,5 @@ static int bench(const struct bench_options *o, char **argv)
 int bench_tokenizer(int argc, char **argv)
 {
     struct bench_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
-    int done;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 2, USAGE, &done));
-    if (done) return 0;
-    FAIL_IF(argc != 2, E_USAGE, "nib bench tokenizer TOKENIZER FILE: which tokenizer, and which text?");
-    int code = bench(&o, argv);
-    text_free(&notices);
-    arena_free(&memory);
-    return code;
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 2, USAGE, bench }, &o, argc, argv);
 }

@@ -190,20 +190,17 @@ static int measure(struct job *j, struct text *notices)
     return code;
 }
 
+static int bench(struct options *options, int argc, char **argv)
+{
+    struct job j = { .o = options->values };
+    (void)argc;
+    (void)argv;
+    settle(&j, options_origin(options, "dropout") != NULL);
+    return measure(&j, options->notices);
+}
+
 int bench_train(int argc, char **argv)
 {
     struct bench_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
-    struct job j = { .o = &o };
-    int done;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 0, USAGE, &done));
-    if (done) return 0;
-    settle(&j, options_origin(&options, "dropout") != NULL);
-    int code = measure(&j, &notices);
-    text_free(&notices);
-    arena_free(&memory);
-    return code;
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 0, USAGE, bench }, &o, argc, argv);
 }

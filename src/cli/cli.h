@@ -23,6 +23,17 @@ extern volatile sig_atomic_t interrupted;    /* Ctrl-C was pressed; a second tim
 /* Sets the options of a verb from its arguments, prints notices, and --help with the usage lines above it.  *done: nothing else is
  * to be done.  Other arguments are left in argv; more than `most` of them is an error. */
 int cli_options(struct options *o, int *argc, char **argv, int most, const char *usage, int *done);
+/* All that stands around a command: its options are set, and run() gets what is left of the arguments; or --help is printed.  Notices are printed
+ * before and behind.  run() finds the values, an arena and the notices in *o. */
+struct command {
+    const struct option *table; int options;
+    int least, most;                         /* other arguments */
+    const char *usage;
+    int (*run)(struct options *o, int argc, char **argv);
+};
+int cli_run(const struct command *c, void *values, int argc, char **argv);
+#define CLI_TABLE(t) t, (int)(sizeof t / sizeof *t)
+
 void cli_notices(struct text *notices);      /* prints them to stderr, "note: " before each, and empties the text */
 
 /* ---- the terminal (screen.c) ---- */

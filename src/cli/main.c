@@ -86,6 +86,21 @@ int cli_options(struct options *o, int *argc, char **argv, int most, const char 
     return 0;
 }
 
+int cli_run(const struct command *c, void *values, int argc, char **argv)
+{
+    struct arena memory = { 0 };
+    struct text notices = { 0 };
+    struct options o = { .table = c->table, .n = c->options, .values = values, .memory = &memory, .notices = &notices };
+    int done = 0, code = options_defaults(&o);
+    if (!code) code = cli_options(&o, &argc, argv, c->most, c->usage, &done);
+    if (!code && !done && argc < c->least) code = error_set(E_USAGE, __FILE__, __LINE__, "%.*s: what is missing stands in capitals", (int)strcspn(c->usage, "\n"), c->usage);
+    if (!code && !done) code = c->run(&o, argc, argv);
+    cli_notices(&notices);
+    text_free(&notices);
+    arena_free(&memory);
+    return code;
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2) return usage(stdout);

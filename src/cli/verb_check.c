@@ -8,18 +8,12 @@
 #include "cli/cli.h"
 #include "train/checkpoint.h"
 
-int verb_check(int argc, char **argv)
+static int check(struct options *options, int argc, char **argv)
 {
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options none = { .memory = &memory, .notices = &notices };
     char **names, path[PATH_SIZE];
     size_t n;
-    int good = 0, code = 0, done;
-    TRY(options_defaults(&none));
-    TRY(cli_options(&none, &argc, argv, 1, "nib check RUN\n\nWhether every file of every checkpoint of a run is what was written, by its SHA-256.\n", &done));
-    arena_free(&memory);
-    if (done) return 0;
+    int good = 0, code = 0;
+    (void)options;
     FAIL_IF(!argc, E_USAGE, "nib check RUN: the folder of which run?");
     TRY(dir_list(argv[0], &names, &n));
     for (size_t i = 0; i < n; i++) {
@@ -32,4 +26,9 @@ int verb_check(int argc, char **argv)
     free(names);
     FAIL_IF(!good && !code, E_IO, "%s has no checkpoint", argv[0]);
     return code;
+}
+
+int verb_check(int argc, char **argv)
+{
+    return cli_run(&(struct command){ NULL, 0, 0, 1, "nib check RUN\n\nWhether every file of every checkpoint of a run is what was written, by its SHA-256.\n", check }, NULL, argc, argv);
 }

@@ -66,22 +66,16 @@ static int tell(const char *name)
     return code;
 }
 
+static int data(struct options *options, int argc, char **argv)
+{
+    FAIL_IF(!argc, E_USAGE, "nib data INPUT ...: which text?");
+    FAIL_IF(!strcmp(argv[0], "info") && argc != 2, E_USAGE, "nib data info DIR: which folder?");
+    return strcmp(argv[0], "info") ? prepare_all(options->values, argc, argv, options->notices) : tell(argv[1]);
+}
+
 int verb_data(int argc, char **argv)
 {
     struct data_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
-    int done, code;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 1 << 20, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\nnib data info DIR\n\n"
-                    "Prepares text for training: files or folders of text or JSON lines, plain or .gz; info says what was prepared.\n\n", &done));
-    if (done) return 0;
-    FAIL_IF(!argc, E_USAGE, "nib data INPUT ...: which text?");
-    FAIL_IF(!strcmp(argv[0], "info") && argc != 2, E_USAGE, "nib data info DIR: which folder?");
-    code = strcmp(argv[0], "info") ? prepare_all(&o, argc, argv, &notices) : tell(argv[1]);
-    cli_notices(&notices);
-    text_free(&notices);
-    arena_free(&memory);
-    return code;
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1 << 20, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\nnib data info DIR\n\n"
+                                      "Prepares text for training: files or folders of text or JSON lines, plain or .gz; info says what was prepared.\n\n", data }, &o, argc, argv);
 }

@@ -61,26 +61,23 @@ static int evaluate(const struct eval_options *o, const char *folder, const stru
     return code;
 }
 
+static int eval(struct options *options, int argc, char **argv)
+{
+    const struct eval_options *o = options->values;
+    struct dataset d;
+    char folder[PATH_SIZE];
+    FAIL_IF(!argc, E_USAGE, "nib eval MODEL --dataset=DIR: which model?");
+    FAIL_IF(!o->dataset, E_USAGE, "nib eval %s --dataset=DIR: which data?", argv[0]);
+    TRY(cpu_init(NULL, (int)o->threads));
+    TRY(hub_find(folder, argv[0], screen_transfer, argv[0]));
+    TRY(dataset_open(&d, o->dataset));
+    int code = evaluate(o, folder, &d);
+    dataset_close(&d);
+    return code;
+}
+
 int verb_eval(int argc, char **argv)
 {
     struct eval_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
-    struct dataset d;
-    char folder[PATH_SIZE];
-    int done;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 1, "nib eval MODEL --dataset=DIR [--key=value ...]\n\nThe mean loss over a whole split, in nats a token: disjoint windows of block_size, every position counted,\nthe last partial window dropped; data of separate documents (tales) document by document.\n\n", &done));
-    if (done) return 0;
-    FAIL_IF(!argc, E_USAGE, "nib eval MODEL --dataset=DIR: which model?");
-    FAIL_IF(!o.dataset, E_USAGE, "nib eval %s --dataset=DIR: which data?", argv[0]);
-    TRY(cpu_init(NULL, (int)o.threads));
-    TRY(hub_find(folder, argv[0], screen_transfer, argv[0]));
-    TRY(dataset_open(&d, o.dataset));
-    int code = evaluate(&o, folder, &d);
-    dataset_close(&d);
-    text_free(&notices);
-    arena_free(&memory);
-    return code;
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, "nib eval MODEL --dataset=DIR [--key=value ...]\n\nThe mean loss over a whole split, in nats a token: disjoint windows of block_size, every position counted,\nthe last partial window dropped; data of separate documents (tales) document by document.\n\n", eval }, &o, argc, argv);
 }

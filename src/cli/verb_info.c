@@ -65,8 +65,9 @@ static void print(const struct info_options *o, const struct model *m, const str
     text_free(&t);
 }
 
-static int info(const struct info_options *o, int argc, char **argv)
+static int info(struct options *options, int argc, char **argv)
 {
+    const struct info_options *o = options->values;
     const struct model *m;
     struct config c;
     struct weights *w;
@@ -84,14 +85,6 @@ int verb_info(int argc, char **argv)
 {
     struct option table[MOST_OPTIONS];
     struct info_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = make_table(table), .values = &o, .memory = &memory, .notices = &notices };
-    int done;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 1, USAGE, &done));
-    int code = done ? 0 : info(&o, argc, argv);
-    text_free(&notices);
-    arena_free(&memory);
-    return code;
+    int n = make_table(table);
+    return cli_run(&(struct command){ table, n, 0, 1, USAGE, info }, &o, argc, argv);
 }

@@ -180,26 +180,23 @@ static int open_and_sample(const struct sample_options *o, const char *folder, c
     return code;
 }
 
+static int sample_from_model(struct options *options, int argc, char **argv)
+{
+    const struct sample_options *o = options->values;
+    char folder[PATH_SIZE];
+    json_t *stops = NULL;
+    TRY(cpu_init(NULL, (int)o->threads));
+    const char *model = argc ? argv[0] : strcmp(o->init_from, "resume") ? o->init_from : o->out_dir;
+    TRY(hub_find(folder, model, screen_transfer, (void *)(uintptr_t)model));
+    screen_clear();
+    TRY(read_stops(o->stop, &stops));
+    int code = open_and_sample(o, folder, stops);
+    json_decref(stops);
+    return code;
+}
+
 int verb_sample(int argc, char **argv)
 {
     struct sample_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
-    char folder[PATH_SIZE];
-    json_t *stops = NULL;
-    int done;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 1, "nib sample [MODEL] [--key=value ...]\n\nWrites texts to standard output. MODEL is a run folder, any model folder, or gpt2 ... gpt2-xl.\n\n", &done));
-    if (done) return 0;
-    TRY(cpu_init(NULL, (int)o.threads));
-    const char *model = argc ? argv[0] : strcmp(o.init_from, "resume") ? o.init_from : o.out_dir;
-    TRY(hub_find(folder, model, screen_transfer, (void *)(uintptr_t)model));
-    screen_clear();
-    TRY(read_stops(o.stop, &stops));
-    int code = open_and_sample(&o, folder, stops);
-    json_decref(stops);
-    text_free(&notices);
-    arena_free(&memory);
-    return code == E_STOPPED ? E_STOPPED : code;
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, "nib sample [MODEL] [--key=value ...]\n\nWrites texts to standard output. MODEL is a run folder, any model folder, or gpt2 ... gpt2-xl.\n\n", sample_from_model }, &o, argc, argv);
 }

@@ -113,21 +113,19 @@ static int judge(const struct grammar *g, const struct tales_options *o, const c
     return 0;
 }
 
+static int tales(struct options *options, int argc, char **argv)
+{
+    const struct tales_options *o = options->values;
+    struct grammar *g;
+    FAIL_IF(argc && strcmp(argv[0], "judge"), E_USAGE, "nib tales %s: only judge is known", argv[0]);
+    TRY(tales_open(&g));
+    int code = argc ? judge(g, o, argc > 1 ? argv[1] : "-") : tell(g, o);
+    grammar_free(g);
+    return code;
+}
+
 int verb_tales(int argc, char **argv)
 {
     struct tales_options o;
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = table, .n = sizeof table / sizeof *table, .values = &o, .memory = &memory, .notices = &notices };
-    struct grammar *g;
-    int done;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, 2, "nib tales [--count=N] [--seed=S]\nnib tales judge [FILE]\n\nTells stories; or says how many of the samples in FILE (or standard input) hold together, and how many are new.\n\n", &done));
-    if (done) return 0;
-    FAIL_IF(argc && strcmp(argv[0], "judge"), E_USAGE, "nib tales %s: only judge is known", argv[0]);
-    TRY(tales_open(&g));
-    int code = argc ? judge(g, &o, argc > 1 ? argv[1] : "-") : tell(g, &o);
-    grammar_free(g);
-    arena_free(&memory);
-    return code;
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 2, "nib tales [--count=N] [--seed=S]\nnib tales judge [FILE]\n\nTells stories; or says how many of the samples in FILE (or standard input) hold together, and how many are new.\n\n", tales }, &o, argc, argv);
 }

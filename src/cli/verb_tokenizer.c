@@ -53,8 +53,9 @@ static void show_merging(void *context, uint64_t now, uint64_t all)
     screen_line(line, 0);
 }
 
-static int train(const struct tokenizer_options *o, int argc, char **argv, struct text *notices)
+static int train(struct options *options, int argc, char **argv)
 {
+    const struct tokenizer_options *o = options->values;
     enum { MOST = 256 };
     const char *specials[MOST];
     struct tokenizer *t;
@@ -63,11 +64,11 @@ static int train(const struct tokenizer_options *o, int argc, char **argv, struc
     char *list = strdup(o->special);
     FAIL_IF(!list, E_MEMORY, "no memory for special tokens");
     struct tokenizer_training training = { .inputs = (const char *const *)argv, .n = argc, .field = o->field, .vocab = o->vocab, .regex = o->regex, .specials = specials,
-                                           .n_specials = cut_list(list, specials, MOST), .least = o->min_frequency, .threads = (int)o->threads, .notices = notices,
+                                           .n_specials = cut_list(list, specials, MOST), .least = o->min_frequency, .threads = (int)o->threads, .notices = options->notices,
                                            .reading = screen_transfer, .merging = show_merging, .context = (void *)(uintptr_t)"reading" };
     int code = tokenizer_train(&t, &training, &done);
     free(list);
-    cli_notices(notices);
+    cli_notices(options->notices);
     if (code) return code;
     code = dir_make(o->out);
     if (!code) code = tokenizer_save(t, o->out);
@@ -118,14 +119,14 @@ static int add_template(const struct tokenizer *t, int behind, struct ids *ids)
     return ids_add(ids, around, n);
 }
 
-static int encode(const struct tokenizer_options *o, int argc, char **argv, struct text *notices)
+static int encode(struct options *options, int argc, char **argv)
 {
+    const struct tokenizer_options *o = options->values;
     static const char *const choices[] = { [SPECIALS_AS_TEXT] = "text", [SPECIALS_AS_TOKENS] = "tokens", [SPECIALS_REFUSED] = "refused" };
     struct tokenizer *t;
     struct text text = { 0 };
     struct ids ids = { 0 };
     enum specials s = SPECIALS_AS_TEXT;
-    (void)notices;
     while (strcmp(choices[s], o->specials)) s++;
     TRY(tokenizer_find(&t, argv[0], NULL));
     int code = read_input(argc > 1 ? argv[1] : NULL, &text);
@@ -154,13 +155,12 @@ static int read_ids(const struct text *text, struct ids *ids)
     }
 }
 
-static int decode(const struct tokenizer_options *o, int argc, char **argv, struct text *notices)
+static int decode(struct options *options, int argc, char **argv)
 {
     struct tokenizer *t;
     struct text text = { 0 }, out = { 0 };
     struct ids ids = { 0 };
-    (void)o;
-    (void)notices;
+    (void)options;
     TRY(tokenizer_find(&t, argv[0], NULL));
     int code = read_input(argc > 1 ? argv[1] : NULL, &text);
     if (!code) code = read_ids(&text, &ids);
@@ -193,12 +193,11 @@ static int print_rate(const struct tokenizer *t, const char *name, const struct 
 }
 
 /* With a text, what becomes of it, and what GPT-2's tokenizer makes of it where that is at hand. */
-static int info(const struct tokenizer_options *o, int argc, char **argv, struct text *notices)
+static int info(struct options *options, int argc, char **argv)
 {
     struct tokenizer *t, *gpt2;
     struct text text = { 0 };
-    (void)o;
-    (void)notices;
+    (void)options;
     TRY(tokenizer_find(&t, argv[0], NULL));
     print_rules(t);
     int code = argc > 1 ? read_input(argv[1], &text) : 0;
@@ -214,45 +213,23 @@ static int info(const struct tokenizer_options *o, int argc, char **argv, struct
 
 /* ---- the verb ---- */
 
-#define TABLE(t) t, (int)(sizeof t / sizeof *t)
-static const struct part {
-    const char *name, *usage;
-    const struct option *table; int options, least, most;    /* arguments */
-    int (*run)(const struct tokenizer_options *o, int argc, char **argv, struct text *notices);
-} parts[] = {
-    { "train", "nib tokenizer train INPUT ... --out DIR [--vocab=4096] [--key=value ...]\n\nLearns byte-level BPE from files or folders of text or JSON lines, plain or .gz.\n\n", TABLE(for_train), 1, 1 << 20, train },
-    { "info", "nib tokenizer info TOKENIZER [FILE]\n\nWhat a tokenizer is, and what it makes of a text.\n\n", NULL, 0, 1, 2, info },
-    { "encode", "nib tokenizer encode TOKENIZER [FILE] [--key=value ...]\n\nIds of a text or of standard input, separated by spaces.\n\n", TABLE(for_encode), 1, 2, encode },
-    { "decode", "nib tokenizer decode TOKENIZER [FILE]\n\nThe text of ids, separated by white space, from a file or standard input.\n\n", NULL, 0, 1, 2, decode },
+static const struct part { const char *name; struct command command; } parts[] = {
+    { "train", { CLI_TABLE(for_train), 1, 1 << 20, "nib tokenizer train INPUT ... --out DIR [--vocab=4096] [--key=value ...]\n\nLearns byte-level BPE from files or folders of text or JSON lines, plain or .gz.\n\n", train } },
+    { "info", { NULL, 0, 1, 2, "nib tokenizer info TOKENIZER [FILE]\n\nWhat a tokenizer is, and what it makes of a text.\n\n", info } },
+    { "encode", { CLI_TABLE(for_encode), 1, 2, "nib tokenizer encode TOKENIZER [FILE] [--key=value ...]\n\nIds of a text or of standard input, separated by spaces.\n\n", encode } },
+    { "decode", { NULL, 0, 1, 2, "nib tokenizer decode TOKENIZER [FILE]\n\nThe text of ids, separated by white space, from a file or standard input.\n\n", decode } },
 };
 enum { PARTS = sizeof parts / sizeof *parts };
-
-static int run_part(const struct part *p, int argc, char **argv)
-{
-    struct tokenizer_options o = { 0 };
-    struct arena memory = { 0 };
-    struct text notices = { 0 };
-    struct options options = { .table = p->table, .n = p->options, .values = &o, .memory = &memory, .notices = &notices };
-    int done;
-    TRY(options_defaults(&options));
-    TRY(cli_options(&options, &argc, argv, p->most, p->usage, &done));
-    if (done) return 0;
-    FAIL_IF(argc < p->least, E_USAGE, "%.*s: what is missing stands in capitals", (int)strcspn(p->usage, "\n"), p->usage);
-    int code = p->run(&o, argc, argv, &notices);
-    text_free(&notices);
-    arena_free(&memory);
-    return code;
-}
-
 int verb_tokenizer(int argc, char **argv)
 {
+    struct tokenizer_options o = { 0 };
     if (argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))) {
-        for (int i = 0; i < PARTS; i++) printf("%s", parts[i].usage);
+        for (int i = 0; i < PARTS; i++) printf("%s", parts[i].command.usage);
         printf("TOKENIZER is gpt2, a file or a folder. nib tokenizer PART --help lists the options of a part.\n");
         return 0;
     }
     for (int i = 0; i < PARTS && argc; i++)
-        if (!strcmp(argv[0], parts[i].name)) return run_part(&parts[i], argc - 1, argv + 1);
+        if (!strcmp(argv[0], parts[i].name)) return cli_run(&parts[i].command, &o, argc - 1, argv + 1);
     FAIL_IF(!argc, E_USAGE, "nib tokenizer PART: which part? One of train, info, encode, decode");
     FAIL(E_USAGE, "nib tokenizer has no part %s; it has train, info, encode, decode", argv[0]);
 }
