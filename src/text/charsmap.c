@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "text/grapheme.h"
 #include "text/utf8.h"
@@ -21,31 +22,14 @@ static uint32_t value_of(uint32_t unit) { return unit & ~(1u << 31); }
 
 /* ---- opening ---- */
 
-static int digit_of(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *found = c ? strchr(digits, c) : NULL;
-    return found ? (int)(found - digits) : -1;
-}
-
-/* As Hugging Face's library takes it: = may be left out at the end, but no other character is skipped, and bits behind the last byte are zeros.
- * A 0 follows. */
+/* A 0 follows the bytes. */
 static int decode(unsigned char **bytes, size_t *size, struct arena *memory, const char *base64, const char *what)
 {
-    size_t n = strlen(base64), end = n;
-    uint32_t bits = 0;
-    while (end > 0 && base64[end - 1] == '=' && n - end < 2) end--;
-    FAIL_IF(end % 4 == 1 || end % 4 + (n - end) > 4 || (end % 4 == 0 && end < n), E_DATA, "%s: precompiled_charsmap is cut off: no base64 has %zu digits and %zu \"=\"", what, end, n - end);
-    *bytes = arena_take(memory, end / 4 * 3 + 4);
+    size_t n = strlen(base64);
+    *bytes = arena_take(memory, n / 4 * 3 + 4);
     FAIL_IF(!*bytes, E_MEMORY, "%s: no memory for a precompiled_charsmap of %zu bytes", what, n);
-    *size = 0;
-    for (size_t i = 0; i < end; i++) {
-        int digit = digit_of(base64[i]);
-        FAIL_IF(digit < 0, E_DATA, "%s: precompiled_charsmap is not base64: byte %zu is 0x%02x", what, i, (unsigned char)base64[i]);
-        bits = bits << 6 | (uint32_t)digit;
-        if (i % 4) (*bytes)[(*size)++] = (unsigned char)(bits >> (6 - 2 * (i % 4)));
-    }
-    FAIL_IF(bits & ((1u << 2 * ((4 - end % 4) % 4)) - 1), E_DATA, "%s: precompiled_charsmap is not base64: its last digit has bits that mean nothing", what);
+    int failed = base64_decode(*bytes, size, base64, n);
+    if (failed) return error_prefix(failed, "%s: precompiled_charsmap", what);
     (*bytes)[*size] = 0;
     return 0;
 }

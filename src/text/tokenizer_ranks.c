@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/grow.h"
@@ -101,37 +102,14 @@ static int known_by(const struct known **k, const char *path)
 
 /* ---- tiktoken: "base64 rank" lines ---- */
 
-static int digit_of(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *found = c ? strchr(digits, c) : NULL;
-    return found ? (int)(found - digits) : -1;
-}
-
-/* Returns how many bytes were written, 0 if it is no base64. */
-static size_t decode_base64(char *out, const char *text, size_t n)
-{
-    size_t size = 0;
-    if (!n || n % 4) return 0;
-    for (size_t at = 0; at < n; at += 4) {
-        int ends = at + 4 == n ? (text[at + 3] == '=') + (text[at + 3] == '=' && text[at + 2] == '=') : 0;
-        uint32_t bits = 0;
-        for (int i = 0; i < 4; i++) {
-            int digit = i < 4 - ends ? digit_of(text[at + (size_t)i]) : 0;
-            if (digit < 0) return 0;
-            bits = bits << 6 | (uint32_t)digit;
-        }
-        for (int i = 0; i < 3 - ends; i++) out[size++] = (char)(bits >> (16 - 8 * i));
-    }
-    return size;
-}
-
 static int read_rank(struct tokenizer *t, struct parts *p, const char *line, size_t n)
 {
     const char *space = memchr(line, ' ', n);
-    char *end, *bytes = space ? arena_take(&t->memory, (size_t)(space - line) + 1) : NULL;
-    FAIL_IF(space && !bytes, E_MEMORY, "no memory for the vocabulary");
-    size_t size = space ? decode_base64(bytes, line, (size_t)(space - line)) : 0;
+    size_t digits = space ? (size_t)(space - line) : 0, size = 0;
+    char *end, *bytes = arena_take(&t->memory, digits + 4);
+    FAIL_IF(!bytes, E_MEMORY, "no memory for the vocabulary");
+    if (digits % 4 || base64_decode(bytes, &size, line, digits)) size = 0;
+    bytes[size] = 0;
     unsigned long long rank = size && space[1] >= '0' && space[1] <= '9' ? strtoull(space + 1, &end, 10) : MAX_IDS;
     FAIL_IF(rank >= MAX_IDS || end != line + n, E_DATA, "base64, a space and a rank below %d were expected", MAX_IDS);
     p->model.at[p->model.n++] = (struct token){ .bytes = bytes, .size = (uint32_t)size, .id = (uint32_t)rank };
