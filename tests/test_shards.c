@@ -150,11 +150,11 @@ static void in_turn(void **state)
         int seen[64] = { 0 };
         for (size_t turn = 0; turn < t->shards; turn++) {
             size_t first = SIZE_MAX, shard, windows, half = 0;
-            assert_ok(dataset_draw(&d, SPLIT_TRAIN, LENGTH, 7, w, &at));
+            assert_ok(dataset_draw_in_turn(&d, LENGTH, 7, w, &at));
             order[round][turn] = shard = at / SHARD;
             windows = shard == last ? short_turn : TURN;
             for (size_t i = 0; i < windows; i++, w++) {
-                assert_ok(dataset_draw(&d, SPLIT_TRAIN, LENGTH, 7, w, &at));
+                assert_ok(dataset_draw_in_turn(&d, LENGTH, 7, w, &at));
                 assert_int_equal(at / SHARD, shard);
                 half += at % SHARD < SHARD / 2;
                 if (at < first) first = at;
@@ -169,6 +169,12 @@ static void in_turn(void **state)
         }
     }
     assert_memory_not_equal(order[0], order[1], t->shards * sizeof **order);
+    int found = 0;                                           /* an evaluation sees all of them */
+    for (w = 0; w < 4 * t->shards; w++) {
+        assert_ok(dataset_draw(&d, SPLIT_TRAIN, LENGTH, 7, w, &at));
+        found |= 1 << at / SHARD % 31;
+    }
+    assert_int_equal(__builtin_popcount((unsigned)found), t->shards < 31 ? t->shards : 31);
     dataset_close(&d);
     runs("train --dataset=sharded --out_dir=run --max_iters=3 " TINY);
     runs("eval run --dataset=sharded");

@@ -239,11 +239,10 @@ static int read_arguments(struct options *o, int *argc, char **argv, int *done)
 /* A text file as dataset: prepared into data/NAME, once. */
 static int prepare_text(struct settings *s, struct arena *memory, struct text *notices)
 {
-    char stem[128], folder[PATH_SIZE], tokens[PATH_SIZE];
+    char stem[128], folder[PATH_SIZE];
     const char *base = path_base(s->dataset);
     snprintf(stem, sizeof stem, "%.*s", (int)strcspn(base, "."), base);
     TRY(path_join(folder, "data", stem));
-    TRY(path_join(tokens, folder, "train.bin"));
     struct prepare_options o = { .inputs = &s->dataset, .n = 1, .out = folder, .tokenizer = strcmp(s->tokenizer, "auto") ? s->tokenizer : "char", .field = "text", .val = "0.1",
                                  .notices = notices, .progress = screen_transfer, .context = (void *)(uintptr_t)"reading" };
     struct prepared p;

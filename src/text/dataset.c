@@ -347,6 +347,27 @@ int dataset_tell(const struct dataset *d, struct text *out)
 
 /* ---- windows ---- */
 
+/* The last window that fits begins there. */
+static int last_window(const struct dataset *d, enum split s, int64_t length, size_t *last)
+{
+    const struct split_tokens *t = &d->split[s];
+    FAIL_IF(t->n < (size_t)length + 1, E_DATA, "%s: %s has %zu tokens; a block_size of %lld needs one more than that: choose a smaller block_size or more text",
+            d->folder, split_names[s], t->n, (long long)length);
+    *last = t->n - (size_t)length - 1;
+    return 0;
+}
+
+int dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t key, uint64_t w, size_t *at)
+{
+    const struct split_tokens *t = &d->split[s];
+    size_t last = 0, fit = t->n_starts;
+    TRY(last_window(d, s, length, &last));
+    while (fit > 1 && t->start[fit - 1] > last) fit--;
+    *at = d->by_document ? t->start[rng_spread(key, w, fit)] : rng_spread(key, w, last + 1);
+    if (*at > last) *at = last;
+    return 0;
+}
+
 /* As many windows as cover a shard: so long its turn lasts. */
 static uint64_t turn_of(const struct shard *h, int64_t length)
 {
@@ -364,26 +385,18 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
 }
 
 /* The shards of a round are visited by steps of one size, which has no divisor in common with their number, from any of them on. */
-static size_t in_turn(const struct split_tokens *t, int64_t length, uint64_t key, uint64_t w)
+int dataset_draw_in_turn(const struct dataset *d, int64_t length, uint64_t key, uint64_t w, size_t *at)
 {
+    const struct split_tokens *t = &d->split[SPLIT_TRAIN];
     uint64_t windows = 0, step = (uint64_t)((double)t->shards * 0.618);
+    size_t last = 0;
+    if (d->by_document || t->shards == 1) return dataset_draw(d, SPLIT_TRAIN, length, key, w, at);
+    TRY(last_window(d, SPLIT_TRAIN, length, &last));
     for (size_t i = 0; i < t->shards; i++) windows += turn_of(&t->shard[i], length);
     uint64_t round = w / windows, left = w % windows, i = rng_below(key, round, t->shards);
     while (common_divisor(step, t->shards) > 1) step++;
     for (; left >= turn_of(&t->shard[i], length); i = (i + step) % t->shards) left -= turn_of(&t->shard[i], length);
-    return t->shard[i].first + rng_spread(rng_key(key, round * t->shards + i), left, t->shard[i].n);
-}
-
-int dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t key, uint64_t w, size_t *at)
-{
-    const struct split_tokens *t = &d->split[s];
-    FAIL_IF(t->n < (size_t)length + 1, E_DATA, "%s: %s has %zu tokens; a block_size of %lld needs one more than that: choose a smaller block_size or more text",
-            d->folder, split_names[s], t->n, (long long)length);
-    size_t last = t->n - (size_t)length - 1, fit = t->n_starts;
-    if (d->by_document) {
-        while (fit > 1 && t->start[fit - 1] > last) fit--;
-        *at = t->start[rng_spread(key, w, fit)];
-    } else *at = s == SPLIT_TRAIN && t->shards > 1 ? in_turn(t, length, key, w) : rng_spread(key, w, last + 1);
+    *at = t->shard[i].first + rng_spread(rng_key(key, round * t->shards + i), left, t->shard[i].n);
     if (*at > last) *at = last;
     return 0;
 }

@@ -55,10 +55,11 @@ int  dataset_add_shard(struct dataset *d, enum split s, size_t n);       /* with
 
 uint32_t dataset_id(const struct dataset *d, enum split s, size_t i);
 /* Window w of a random draw: the place of its first id, such that `length` + 1 ids follow.  Windows 0, 1, 2 ... are spread evenly
- * over the text, each at another offset; those that train are spread over one shard, and when they are as many as cover it, over
- * the next, so that one shard at a time is read from the disk.  Each round through the shards has another order.  Fails if the
- * split is too short. */
+ * over the text, each at another offset.  Fails if the split is too short. */
 int  dataset_draw(const struct dataset *d, enum split s, int64_t length, uint64_t key, uint64_t w, size_t *at);
+/* Window w of those that train.  Of shards one at a time is read from the disk: windows are spread over one, and when they are as many as
+ * cover it, over the next; each round through the shards has another order. */
+int  dataset_draw_in_turn(const struct dataset *d, int64_t length, uint64_t key, uint64_t w, size_t *at);
 /* ids at .. at + n and the same shifted by one */
 void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n, int32_t *ids, int32_t *targets);
 

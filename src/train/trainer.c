@@ -146,7 +146,7 @@ static int fill_random(void *context, int64_t micro, struct batch *b)
     for (int64_t i = 0; i < w->batch; i++) {
         int64_t sequence = micro * w->batch + i, number = w->iteration * w->accumulate * w->batch + sequence;
         size_t at;
-        TRY(dataset_draw(w->d, SPLIT_TRAIN, w->block, w->key, (uint64_t)number, &at));
+        TRY(dataset_draw_in_turn(w->d, w->block, w->key, (uint64_t)number, &at));
         batch_add(b, w->d, SPLIT_TRAIN, at, w->block, number & INT32_MAX);
     }
     return 0;
