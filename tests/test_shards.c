@@ -257,6 +257,22 @@ static void after_a_full_disk(void **state)
     same_folders("straight", "full");
 }
 
+/* Nobody else prepares into a folder meanwhile, nor takes away what is there. */
+static void one_at_a_time(void **state)
+{
+    int lock;
+    (void)state;
+    assert_ok(dir_make("busy/unfinished.tmp"));
+    write_text("busy/unfinished.tmp/train_000000.bin", "theirs");
+    assert_ok(dir_lock(&lock, "busy/unfinished.tmp", ""));
+    fails(E_BUSY, "another run is writing to busy/unfinished.tmp; wait for it, or choose another --out", "data play.txt --out=busy");
+    fails(E_BUSY, "another run", "data tales --count=2 --out=busy");
+    assert_holds("busy/unfinished.tmp/train_000000.bin", "theirs");
+    dir_unlock(lock);
+    runs("data play.txt --tokenizer=%s --out=busy", tokenizer);
+    assert_false(path_is_dir("busy/unfinished.tmp"));
+}
+
 /* What no longer fits is not gone on with: other texts, options, shards; a record that is damaged. */
 static void begins_anew(void **state)
 {
@@ -279,7 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_ids), cmocka_unit_test(from_a_pipe), cmocka_unit_test(one_after_the_other), cmocka_unit_test(in_turn), cmocka_unit_test(damaged),
-        cmocka_unit_test(kills), cmocka_unit_test(after_a_full_disk), cmocka_unit_test(begins_anew),
+        cmocka_unit_test(kills), cmocka_unit_test(after_a_full_disk), cmocka_unit_test(one_at_a_time), cmocka_unit_test(begins_anew),
     };
     return cmocka_run_group_tests(tests, enter, leave_program);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -239,6 +240,26 @@ int dir_make(const char *path)
         *slash = '/';
     }
     return 0;
+}
+
+int dir_lock(int *lock, const char *folder, const char *instead)
+{
+    char path[PATH_SIZE];
+    *lock = -1;
+    TRY(path_join(path, folder, ".lock"));
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    FAIL_IF(fd < 0, E_IO, "cannot open %s: %m", path);
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        close(fd);
+        FAIL(E_BUSY, "another run is writing to %s; %s", folder, instead);
+    }
+    *lock = fd;
+    return 0;
+}
+
+void dir_unlock(int lock)
+{
+    if (lock >= 0) close(lock);
 }
 
 static int is_dots(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }

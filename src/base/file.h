@@ -38,6 +38,9 @@ int  path_is_dir(const char *path);
 int  path_has_suffix(const char *path, const char *suffix);              /* "train.txt.gz" has ".gz" */
 const char *path_base(const char *path);                                 /* what follows the last slash */
 int  dir_make(const char *path);                                         /* and its parents; existing is fine */
+/* Until dir_unlock or the end of the process, whichever way it ends, nobody else gets folder/.lock.  E_BUSY, and `instead` says what to do: somebody has it. */
+int  dir_lock(int *lock, const char *folder, const char *instead);
+void dir_unlock(int lock);                                               /* -1 is fine */
 int  dir_remove(const char *path);                                       /* with its contents, links not followed; absent is fine */
 /* Names in a folder, sorted, without . and ..; the strings and the array are in one block, freed by one free(). */
 int  dir_list(const char *path, char ***names, size_t *n);

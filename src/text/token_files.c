@@ -15,10 +15,11 @@ enum { PIECE = 1 << 14, MOST_U16 = 1 << 16 };                /* ids written at o
 
 int token_files_create(struct token_files *f, const char *folder, uint64_t shard_size)
 {
-    *f = (struct token_files){ .set = { .end = -1 }, .shard_size = shard_size ? shard_size : UINT64_MAX, .file = { .fd = -1 } };
+    *f = (struct token_files){ .set = { .end = -1 }, .shard_size = shard_size ? shard_size : UINT64_MAX, .file = { .fd = -1 }, .lock = -1 };
     FAIL_IF(snprintf(f->set.folder, PATH_SIZE, "%s", folder) >= PATH_SIZE, E_USAGE, "path too long: %.200s...", folder);
     TRY(path_join(f->unfinished, folder, DATASET_UNFINISHED));
-    return dir_make(f->unfinished);
+    TRY(dir_make(f->unfinished));
+    return dir_lock(&f->lock, f->unfinished, "wait for it, or choose another --out");
 }
 
 void token_files_use(struct token_files *f, const struct tokenizer *t)
@@ -79,10 +80,20 @@ uint64_t token_files_all(const struct token_files *f, enum split s)
 
 /* ---- going on ---- */
 
+/* All but the lock. */
 int token_files_clear(struct token_files *f)
 {
-    TRY(dir_remove(f->unfinished));
-    return dir_make(f->unfinished);
+    char **names, path[PATH_SIZE];
+    size_t n;
+    int failed = dir_list(f->unfinished, &names, &n);
+    if (failed) return failed;
+    for (size_t i = 0; i < n && !failed; i++) {
+        if (!strcmp(names[i], ".lock")) continue;
+        failed = path_join(path, f->unfinished, names[i]);
+        if (!failed) failed = dir_remove(path);
+    }
+    free(names);
+    return failed;
 }
 
 static int has_size(const char *path, uint64_t size)
@@ -195,6 +206,8 @@ int token_files_commit(struct token_files *f, const struct tokenizer *t)
 void token_files_discard(struct token_files *f)
 {
     file_discard(&f->file);
-    if (!f->keep && *f->unfinished) dir_remove(f->unfinished);
+    if (f->lock >= 0 && !f->keep) dir_remove(f->unfinished);
+    dir_unlock(f->lock);
+    f->lock = -1;
     dataset_close(&f->set);
 }

@@ -15,9 +15,10 @@ struct token_files {
     enum split split;                    /* that is being written: first all that trains, then all that validates */
     struct file_writer file; uint64_t n; /* the shard that is begun, and how many ids are in it */
     int keep;                            /* token_files_discard leaves the complete shards */
+    int lock;                            /* of `unfinished` */
 };
 
-/* All fail with E_IO (no rights, no space ...), and the message names the file. */
+/* All fail with E_IO (no rights, no space ...), and the message names the file.  token_files_create: E_BUSY, somebody else prepares into this folder. */
 int  token_files_create(struct token_files *f, const char *folder, uint64_t shard_size);     /* makes the folders */
 void token_files_use(struct token_files *f, const struct tokenizer *t);  /* before the first ids: how wide they are */
 int  token_files_add(struct token_files *f, enum split s, const uint32_t *ids, size_t n);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -281,18 +280,3 @@ int checkpoint_read(const char *folder, struct trainer *t)
     safetensors_close(file);
     return code ? code : read_trainer(folder, &t->progress, &ignored);
 }
-
-/* ---- one run, one folder ---- */
-
-int folder_lock(int *lock, const char *out)
-{
-    char path[PATH_SIZE];
-    TRY(path_join(path, out, ".lock"));
-    *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    FAIL_IF(*lock < 0, E_IO, "%s: %s", path, strerror(errno));
-    if (!flock(*lock, LOCK_EX | LOCK_NB)) return 0;
-    close(*lock);
-    FAIL(E_BUSY, "another run is writing to %s; choose another --out_dir", out);
-}
-
-void folder_unlock(int lock) { close(lock); }

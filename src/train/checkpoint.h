@@ -22,7 +22,5 @@ int checkpoint_verify(const char *folder);                               /* E_DA
 struct made_with { char isa[32], dtype[32]; };
 int checkpoint_made_with(const char *folder, struct made_with *m);
 
-int folder_lock(int *lock, const char *out);                             /* E_BUSY if another process has it; held until folder_unlock or death */
-void folder_unlock(int lock);
 
 #endif

@@ -21,6 +21,8 @@
 #include "train/metrics.h"
 #include "train/schedule.h"
 
+#define OTHER_FOLDER "choose another --out_dir"
+
 struct run {
     struct options *options;
     const struct settings *s;
@@ -143,12 +145,12 @@ static int move_aside(struct run *r)
         FAIL_IF(snprintf(other, sizeof other, "%s.%d", out, i) >= (int)sizeof other, E_USAGE, "the name of out_dir is too long");
         if (!path_is_dir(other) && !path_is_file(other)) break;
     }
-    folder_unlock(r->lock);
+    dir_unlock(r->lock);
     r->lock = -1;
     FAIL_IF(rename(out, other), E_IO, "%s: %s", out, strerror(errno));
     text_format(&r->notices, "%s held a run, which is now in %s (--init_from=resume would have gone on with it)\n", out, other);
     TRY(dir_make(out));
-    return folder_lock(&r->lock, out);
+    return dir_lock(&r->lock, out, OTHER_FOLDER);
 }
 
 static int write_folder(struct run *r)
@@ -187,7 +189,7 @@ static int lock_folder(struct run *r)
 {
     if (r->s->eval_only || r->lock >= 0) return 0;           /* an evaluation writes nothing */
     TRY(dir_make(r->s->out_dir));
-    return folder_lock(&r->lock, r->s->out_dir);
+    return dir_lock(&r->lock, r->s->out_dir, OTHER_FOLDER);
 }
 
 /* Whoever was killed between saving and publishing has left an older model where the best one belongs. */
@@ -368,7 +370,7 @@ int train_run(struct options *o, void (*tell_)(void *context, const struct train
     safetensors_close(r.file);
     tokenizer_free(r.tokenizer);
     dataset_close(&r.data);
-    if (r.lock >= 0) folder_unlock(r.lock);
+    dir_unlock(r.lock);
     text_free(&r.notices);
     return code;
 }
