@@ -6,6 +6,7 @@ pattern; a tenth of it a kind) may be given in the environment.
 Texts are random Unicode, random bytes (what is not UTF-8 is replaced), and real text that is cut, joined and changed; before them,
 each character between two letters."""
 import base64
+import copy
 import json
 import os
 import random
@@ -116,6 +117,7 @@ def check_round(folder, made, hub, ranks):
 
 def check_kind(folder, name, file, made):
     """With a token of its own behind each text; the whole as one text, too, by one thread and by three."""
+    file = copy.deepcopy(file)
     hub = Tokenizer.from_str(json.dumps(file))
     hub.encode_special_tokens = True
     end = max(hub.get_vocab(with_added_tokens=True).values()) + 1
