@@ -18,7 +18,7 @@ endif
 
 B       := build/$(notdir $(CC))-$(config)
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-MODULES := base graph cpu file model text infer train api
+MODULES := base graph cpu file model token text infer train api
 
 # ---- flags ----
 

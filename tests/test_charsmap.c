@@ -1,12 +1,12 @@
 /* test_charsmap.c -- SentencePiece's maps of characters, and grapheme clusters, which they go by: what Hugging Face's tokenizers make of texts,
  * by a golden file that tests/twin/make_charsmap.py made; and maps that are damaged. */
-#include "text/charsmap.h"
+#include "token/charsmap.h"
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "test.h"
-#include "text/grapheme.h"
-#include "text/utf8.h"
+#include "token/grapheme.h"
 
 #define GOLDEN "tests/golden/charsmap.json"
 

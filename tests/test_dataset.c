@@ -1,9 +1,9 @@
 /* test_dataset.c -- text encoded by several threads, and what a prepared folder says of itself. */
 #include "text/dataset.h"
 
-#include "text/documents.h"
+#include "base/utf8.h"
+#include "file/documents.h"
 #include "text/prepare.h"
-#include "text/utf8.h"
 #include "tokens.h"
 
 /* Some hundred kilobytes: words, numbers, line ends, signs, other scripts, bytes that are no text, special tokens. */

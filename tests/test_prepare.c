@@ -6,13 +6,13 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "base/utf8.h"
 #include "file/pickle.h"
 #include "folder.h"
 #include "text/dataset.h"
 #include "text/prepare.h"
 #include "text/tales.h"
-#include "text/tokenizer.h"
-#include "text/utf8.h"
+#include "token/tokenizer.h"
 
 #define BPE300 "tests/golden/bpe300"
 #define GPT2 "../shared/data/gpt2-bpe"

@@ -1,14 +1,14 @@
 /* test_split.c -- where text is cut: our programs against PCRE2 running the expressions themselves, on random texts that are made of
  * what the patterns tell apart; places where texts may be cut apart; expressions from outside.  SEED and COUNT (texts a pattern) may be
  * given in the environment. */
-#include "text/split.h"
+#include "token/split.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "base/utf8.h"
 #include "test.h"
-#include "text/unicode.h"
-#include "text/utf8.h"
+#include "token/unicode.h"
 
 static long number_from(const char *name, long otherwise)
 {

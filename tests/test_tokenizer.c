@@ -2,9 +2,9 @@
  * tests/twin/make_tokenizer_golden.py made; GPT-2's own vocabulary is used where ../shared/data/gpt2-bpe is there. */
 #include "tokens.h"
 
-#include "text/alphabet.h"
-#include "text/tokenizer_core.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
+#include "token/alphabet.h"
+#include "token/tokenizer_core.h"
 
 #define SHAKESPEARE "../shared/data/tinyshakespeare/input.txt"
 

@@ -2,7 +2,7 @@
  * Hugging Face's library has them (tests/golden/tokenizer_kinds.json, which tests/twin/tokenizer_kinds.py makes); llama2.c's file. */
 #include "tokens.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #define GOLDEN "tests/golden/tokenizer_kinds.json"
 

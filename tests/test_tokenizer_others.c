@@ -1,5 +1,5 @@
 /* test_tokenizer_others.c -- vocabularies in the files of other programs: tiktoken's ranks, llm.c's tokenizer.bin, minbpe's .model. */
-#include "text/tokenizer_core.h"
+#include "token/tokenizer_core.h"
 #include "tokens.h"
 
 /* ---- ranks: by definition ---- */

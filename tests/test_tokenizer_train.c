@@ -1,10 +1,10 @@
 /* test_tokenizer_train.c -- merges by their definition, and tokenizers learnt from texts. */
-#include "text/tokenizer_train.h"
+#include "token/tokenizer_train.h"
 
 #include "folder.h"
-#include "text/alphabet.h"
-#include "text/learn.h"
-#include "text/tokenizer_core.h"
+#include "token/alphabet.h"
+#include "token/learn.h"
+#include "token/tokenizer_core.h"
 #include "tokens.h"
 
 /* ---- merges by definition ---- */

@@ -1,12 +1,12 @@
 /* test_unigram.c -- the unigram model.  Its ids are those of Hugging Face's tokenizers, by a golden file that tests/twin/make_unigram.py
  * made; and those of the definition, on random vocabularies.  SEED and COUNT (vocabularies) may be given in the environment. */
-#include "text/unigram.h"
+#include "token/unigram.h"
 
 #include <math.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "test.h"
-#include "text/utf8.h"
 
 #define GOLDEN "tests/golden/unigram.json"
 

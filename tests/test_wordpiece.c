@@ -1,10 +1,10 @@
 /* test_wordpiece.c -- BERT's text, pieces and tokens.  What is wanted was made by Hugging Face's tokenizers 0.23.3 (tests/twin/check_bert.py,
  * which compares on many more texts). */
-#include "text/wordpiece.h"
+#include "token/wordpiece.h"
 
+#include "base/utf8.h"
 #include "test.h"
-#include "text/bert.h"
-#include "text/utf8.h"
+#include "token/bert.h"
 
 enum { ALL = BERT_CLEAN | BERT_CHINESE | BERT_ACCENTS | BERT_LOWER, STRIP = ALL + 1 };       /* STRIP: StripAccents */
 

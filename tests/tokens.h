@@ -3,7 +3,7 @@
 #define TOKENS_H
 #include "base/json.h"
 #include "folder.h"
-#include "text/tokenizer.h"
+#include "token/tokenizer.h"
 
 #define BPE300 "tests/golden/bpe300"
 #define GPT2 "../shared/data/gpt2-bpe"

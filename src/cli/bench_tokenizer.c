@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
-#include "text/tokenizer.h"
+#include "token/tokenizer.h"
 
 struct bench_options { int64_t threads; double seconds; int json; };
 

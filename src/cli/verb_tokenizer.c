@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "file/stream.h"
-#include "text/tokenizer.h"
-#include "text/tokenizer_train.h"
+#include "token/tokenizer.h"
+#include "token/tokenizer_train.h"
 
 struct tokenizer_options { const char *out, *regex, *special, *field, *specials; int64_t vocab, min_frequency, threads; int show, add_special_tokens; };
 

@@ -2,7 +2,7 @@
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 #include "model/model.h"
-#include "text/tokenizer.h"
+#include "token/tokenizer.h"
 
 struct session {
     struct plan *plan;

@@ -12,7 +12,7 @@
 #include "base/rng.h"
 #include "file/pickle.h"
 #include "text/prepare.h"
-#include "text/tokenizer.h"
+#include "token/tokenizer.h"
 
 enum { DESCRIPTION_BYTES = 1 << 20, META_BYTES = 64 << 20, GPT2_VOCAB = 50257 };
 static const char *const split_names[2] = { [SPLIT_TRAIN] = "train", [SPLIT_VAL] = "val" };

@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "text/encoders.h"
+#include "base/utf8.h"
 #include "text/unfinished.h"
-#include "text/utf8.h"
+#include "token/encoders.h"
 
 struct preparation {
     const struct prepare_options *o;

@@ -6,7 +6,7 @@
 #ifndef TEXT_TOKEN_FILES_H
 #define TEXT_TOKEN_FILES_H
 #include "text/dataset.h"
-#include "text/tokenizer.h"
+#include "token/tokenizer.h"
 
 struct token_files {
     struct dataset set;                  /* what dataset.json will say: complete shards; by_document, longest and floor are the owner's to set */

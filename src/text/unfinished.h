@@ -1,7 +1,7 @@
 /* unfinished.h -- what a preparation leaves beside its complete shards, so that the same one goes on behind them after a kill. */
 #ifndef TEXT_UNFINISHED_H
 #define TEXT_UNFINISHED_H
-#include "text/documents.h"
+#include "file/documents.h"
 #include "text/token_files.h"
 
 struct unfinished {

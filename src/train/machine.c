@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "cpu/cpu.h"
 
 enum { CACHE_BYTES = 1 << 16 };

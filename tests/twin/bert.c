@@ -1,4 +1,4 @@
-/* bert.c -- what src/text/bert.c and wordpiece.c make of texts:
+/* bert.c -- what src/token/bert.c and wordpiece.c make of texts:
  *   bert normalize STEPS | strip | pieces | encode VOCABULARY PREFIX MOST [STEPS] | shown PREFIX CLEANUP  <texts >answers
  * Texts and answers are records: size (u32) and bytes.  pieces: the beginning and the end of each that is not white space (u32).
  * encode: ids (u32), of a text that is one piece, or with STEPS of a text that is normalized and cut first.  VOCABULARY has a token a line,
@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "text/bert.h"
-#include "text/wordpiece.h"
+#include "token/bert.h"
+#include "token/wordpiece.h"
 
 static char text[1 << 24];
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The table of src/text/bert.c, made anew: characters that are something else to Hugging Face's BertNormalizer, BertPreTokenizer and
+"""The table of src/token/bert.c, made anew: characters that are something else to Hugging Face's BertNormalizer, BertPreTokenizer and
 StripAccents than their general category says, found by asking them about each.
 
 The library's tables are of Unicode 8.0 and 9.0.  A character stands in the table if it is something else to utf8proc (any version,

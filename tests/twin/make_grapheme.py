@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""src/text/grapheme_table.c, made anew: what each character is to the rules of grapheme clusters, as Hugging Face's tokenizers 0.23 has it
+"""src/token/grapheme_table.c, made anew: what each character is to the rules of grapheme clusters, as Hugging Face's tokenizers 0.23 has it
 (Unicode 17.0). It does not say so, but shows where clusters end (make_charsmap.py), so it is asked about each character among others.
 
-    python tests/twin/make_grapheme.py > src/text/grapheme_table.c
+    python tests/twin/make_grapheme.py > src/token/grapheme_table.c
 
 Flags are the one class that does not show, since two of them are always longer than the clusters that count."""
 from tokenizers import normalizers
@@ -60,7 +60,7 @@ def main():
         index.append(pages.index(page))
     assert len(pages) <= 256
     print("/* grapheme_table.c -- made by tests/twin/make_grapheme.py from what Hugging Face's tokenizers do: change that, not this. */")
-    print('#include "text/grapheme.h"\n\nconst uint8_t grapheme_page[GRAPHEME_PAGES] = {')
+    print('#include "token/grapheme.h"\n\nconst uint8_t grapheme_page[GRAPHEME_PAGES] = {')
     for i in range(0, len(index), 32):
         print("    " + " ".join(f"{x}," for x in index[i:i + 32]))
     print("};\n\n/* A letter a character: enum grapheme_kind. */\nconst char grapheme_letter[][GRAPHEME_PAGE + 1] = {")

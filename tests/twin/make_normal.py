@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The table of src/text/normal.c, made anew: characters that Unicode's normal forms change or order, but Hugging Face's tokenizers
+"""The table of src/token/normal.c, made anew: characters that Unicode's normal forms change or order, but Hugging Face's tokenizers
 do not, since its tables are of Unicode 12.0.  Found by asking it about each.
 
   pip install unicodedata2 tokenizers; make_normal.py

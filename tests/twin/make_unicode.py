@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""src/text/unicode.c, made anew from Python's unicodedata: what every character is to those who cut text.
+"""src/token/unicode.c, made anew from Python's unicodedata: what every character is to those who cut text.
 
-  pip install unicodedata2==16.0.0; make_unicode.py > src/text/unicode.c
+  pip install unicodedata2==16.0.0; make_unicode.py > src/token/unicode.c
 
 16.0 is what tiktoken 0.14 and tokenizers 0.23 cut by (fuzz_tokenizer.py compares all characters); unicodedata2 is the module of
 Python 3.14 for older ones.
@@ -36,7 +36,7 @@ def main():
             pages.append(page)
         index.append(pages.index(page))
     print(f"""/* unicode.c -- made by tests/twin/make_unicode.py from Unicode {unicodedata.unidata_version}: change that, not this.  UNICODE_PAGES is {(last + PAGE) // PAGE}. */
-#include "text/unicode.h"
+#include "token/unicode.h"
 
 const uint8_t unicode_page[UNICODE_PAGES] = {{""")
     assert len(pages) <= 256
