@@ -13,10 +13,10 @@ struct data_options { const char *out, *tokenizer, *field, *val, *file; int64_t 
 #define FIELD(name) #name, .offset = offsetof(struct data_options, name)
 static const struct option table[] = {
     { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "the folder to write; by default data/NAME, NAME being that of the set or of the first input" },
+    { FIELD(shard_size), .kind = OPTION_INT, .initial = "100000000", .least = 0, .most = 1LL << 40, .group = "output", .help = "tokens of a shard: a set of more becomes several files, which train in turn; 0: one file, as nanoGPT has it" },
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "tokens", .help = "char: one token a character; gpt2; or a tokenizer file or folder; auto: that of a named set, char for one small text, gpt2 else" },
     { FIELD(field), .kind = OPTION_TEXT, .initial = "text", .group = "input", .help = "which field of JSON lines is the text" },
     { FIELD(val), .kind = OPTION_TEXT, .initial = "0.1", .group = "input", .help = "the share of the text that validates, its end; or a file that does" },
-    { FIELD(shard_size), .kind = OPTION_INT, .initial = "100000000", .least = 0, .most = 1LL << 40, .group = "output", .help = "tokens of a shard: a set of more becomes several files, which train in turn; 0: one file, as nanoGPT has it" },
     { FIELD(threads), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1024, .group = "machine", .help = "that encode; 0: one a core" },
     { FIELD(file), .kind = OPTION_TEXT, .initial = NULL, .group = "named sets", .help = "shakespeare, shakespeare_char: take the text from here instead of downloading it" },
     { FIELD(count), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 30, .group = "named sets", .help = "tales: how many stories; 0: the usual number" },
