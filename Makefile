@@ -99,7 +99,7 @@ $(foreach f,$(FUZZED),$(eval $(call replay_rule,$(firstword $(subst :, ,$f)),$(l
 # Examples see nib.h alone and the library as others get it.
 $B/examples/%: examples/%.c $B/libnib.so
 	@mkdir -p $(@D)
-	@$(CC) -Iinclude -std=c11 -Wall -Wextra -Werror $< -L$B -lnib -Wl,-rpath,$(abspath $B) -o $@
+	@$(CC) -Iinclude -std=c11 -Wall -Wextra -Werror $(filter -fsanitize=%,$($(config))) $< -L$B -lnib -Wl,-rpath,$(abspath $B) -o $@
 
 # ---- what people call ----
 
