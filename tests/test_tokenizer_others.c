@@ -1,4 +1,5 @@
-/* test_tokenizer_others.c -- vocabularies in the files of other programs: tiktoken's ranks, llm.c's tokenizer.bin, minbpe's .model. */
+/* test_tokenizer_others.c -- vocabularies in the files of other programs: tiktoken's ranks, llm.c's tokenizer.bin, minbpe's .model, BERT's
+ * vocab.txt.  llama2.c's is in test_tokenizer_kinds.c. */
 #include "token/tokenizer_core.h"
 #include "tokens.h"
 
@@ -233,10 +234,107 @@ static void bad_minbpe(void **state)
     }
 }
 
+/* ---- BERT's vocab.txt ---- */
+
+#define ACCENTED "r\xc3\xa9v\xc3\xa9"
+#define LAMP "\xe7\x81\xaf"
+#define TOWER LAMP "\xe5\xa1\x94"
+
+static struct tokenizer *bert(const char *lines, const char *config)
+{
+    write_text(at("bert/vocab.txt"), lines);
+    write_text(at("bert/tokenizer_config.json"), config);
+    return opened(at("bert"));
+}
+
+/* Also after saving, in its own folder: then tokenizer.json goes first. */
+static void assert_saved(const struct tokenizer *t)
+{
+    assert_ok(tokenizer_save(t, at("bert")));
+    write_text(at("bert/vocab.txt"), "");
+    struct tokenizer *again = opened(at("bert"));
+    assert_string_equal(tokenizer_fingerprint(again), tokenizer_fingerprint(t));
+    assert_int_equal(tokenizer_end(again), tokenizer_end(t));
+    tokenizer_free(again);
+    assert_int_equal(unlink(at("bert/tokenizer.json")), 0);
+}
+
+/* Ids and text are those of transformers' BertTokenizerFast (5.23). */
+static void bert_vocabulary(void **state)
+{
+    static const char lines[] = "[PAD]\n[UNK]\n[CLS]\n\n[SEP]\n" ACCENTED "  \nreve\xe3\x80\x80\n\xc2\xa0\t\n##s\r\nReve\n" LAMP "\n,\n[MASK]\n" TOWER;
+    static const char text[] = " R\xc3\xa9v\xc3\xa9s, Reves " TOWER " [MASK]";
+    static const struct { const char *config, *back; int end, n; uint32_t id[8]; } rows[] = {
+        { "{\"model_max_length\": 1000000000000000000019884624838656}", "reves, reves " LAMP " [UNK] [MASK]", -1, 8, { 6, 8, 11, 6, 8, 10, 1, 12 } },
+        { "{\"do_lower_case\": false, \"unk_token\": \"[UNK]\"}", "[UNK], Reves " LAMP " [UNK] [MASK]", -1, 7, { 1, 11, 9, 8, 10, 1, 12 } },
+        { "{\"strip_accents\": false}", ACCENTED "s, reves " LAMP " [UNK] [MASK]", -1, 8, { 5, 8, 11, 6, 8, 10, 1, 12 } },
+        { "{\"do_lower_case\": false, \"strip_accents\": true}", "Reves, Reves " LAMP " [UNK] [MASK]", -1, 8, { 9, 8, 11, 9, 8, 10, 1, 12 } },
+        { "{\"tokenize_chinese_chars\": false, \"strip_accents\": null, \"never_split\": null, \"eos_token\": {\"content\": \"[SEP]\"}}", "reves, reves " TOWER " [MASK]", 4, 7, { 6, 8, 11, 6, 8, 13, 12 } },
+    };
+    (void)state;
+    assert_ok(dir_make(at("bert")));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct tokenizer *t = bert(lines, rows[i].config);
+        struct ids ids = encoded(t, text, sizeof text - 1, SPECIALS_AS_TOKENS);
+        struct text back = { 0 };
+        size_t n;
+        assert_int_equal(ids.n, rows[i].n);
+        assert_memory_equal(ids.at, rows[i].id, ids.n * sizeof *ids.at);
+        assert_ok(tokenizer_decode(t, ids.at, ids.n, &back));
+        assert_string_equal(back.at, rows[i].back);
+        assert_int_equal(tokenizer_template(t, 0, &n)[0], 2);
+        assert_int_equal(tokenizer_template(t, 1, &n)[0], 4);
+        assert_int_equal(tokenizer_end(t), rows[i].end);
+        assert_int_equal(tokenizer_vocab(t), 14);
+        assert_saved(t);
+        text_free(&back);
+        ids_free(&ids);
+        tokenizer_free(t);
+    }
+    assert_int_equal(unlink(at("bert/tokenizer_config.json")), 0);
+    write_text(at("bert/vocab.txt"), "[SEP]\n[CLS]\n[UNK]\na\n");              /* without [PAD], [MASK] and the other file, by its name */
+    struct tokenizer *t = opened(at("bert/vocab.txt"));
+    struct ids ids = encoded(t, "[MASK] A", 8, SPECIALS_AS_TOKENS);
+    const uint32_t wanted[] = { 2, 2, 2, 3 };
+    assert_int_equal(ids.n, 4);
+    assert_memory_equal(ids.at, wanted, sizeof wanted);
+    ids_free(&ids);
+    tokenizer_free(t);
+}
+
+static void bad_bert(void **state)
+{
+#define GOOD "[UNK]\n[CLS]\n[SEP]\n"
+    static const struct { const char *lines, *config, *says; } rows[] = {
+        { "", "{}", "vocab.txt: the vocabulary is empty" }, { "\n \n", "{}", "vocab.txt: the vocabulary is empty" },
+        { "[CLS]\n[SEP]\n", "{}", "no line is [UNK]" }, { "[UNK]\n[SEP]\n", "{}", "no line is [CLS]" }, { "[UNK]\n[CLS]\n", "{}", "no line is [SEP]" },
+        { GOOD "a\nb\na\n", "{}", "vocab.txt: line 6: the token \"a\" is on line 4, too" }, { GOOD "a\na \r\n", "{}", "line 5: the token \"a\"" },
+        { GOOD "a\xff\n", "{}", "vocab.txt: line 4: byte 1 is not UTF-8" }, { GOOD "\xe7\x81", "{}", "line 4: byte 0 is not UTF-8" },
+        { GOOD, "{\"never_split\": [\"x\"]}", "tokenizer_config.json: \"never_split\" is [\"x\"]" }, { GOOD, "{\"mask_token\": {\"content\": \"<mask>\"}}", "\"mask_token\" is" },
+        { GOOD, "{\"do_lower_case\": 1}", "tokenizer_config.json: \"do_lower_case\" must be true or false" }, { GOOD, "{\"strip_accents\": \"\"}", "\"strip_accents\" must be" },
+        { GOOD, "{\"tokenize_chinese_chars\": []}", "\"tokenize_chinese_chars\" must be" }, { GOOD, "{", "tokenizer_config.json: line 1" }, { GOOD, "{\"eos_token\": \"</s>\"}", "\"eos_token\" is \"</s>\"" },
+    };
+    struct tokenizer *t = NULL;
+    (void)state;
+    assert_ok(dir_make(at("bert")));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        write_text(at("bert/vocab.txt"), rows[i].lines);
+        write_text(at("bert/tokenizer_config.json"), rows[i].config);
+        assert_fails(tokenizer_open(&t, at("bert")), E_DATA, rows[i].says);
+        assert_null(strchr(error_text(), '\n'));
+    }
+    assert_ok(file_write(at("bert/vocab.txt"), GOOD "a\0b", sizeof GOOD + 2));
+    write_text(at("bert/tokenizer_config.json"), "{}");
+    assert_fails(tokenizer_open(&t, at("bert/vocab.txt")), E_DATA, "line 4: byte 1 is NUL");
+    assert_null(t);
+#undef GOOD
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_by_definition), cmocka_unit_test(names_say_the_rest), cmocka_unit_test(bad_ranks), cmocka_unit_test(llmc), cmocka_unit_test(minbpe), cmocka_unit_test(bad_minbpe),
+        cmocka_unit_test(bert_vocabulary), cmocka_unit_test(bad_bert),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

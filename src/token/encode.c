@@ -97,6 +97,7 @@ static int encode_piece(void *context, const char *piece, size_t n)
         out->n += place->id[0] >> ID_BITS;
         return 0;
     }
+    if (!out->at) TRY(ids_reserve(out, KNOWN_IDS));          /* white space may add none */
     size_t before = out->n;
     TRY(encode_anew(e, piece, n, out));
     keep(place, k, out->at + before, out->n - before);

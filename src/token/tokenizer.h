@@ -21,10 +21,11 @@ void ids_free(struct ids *ids);
 
 /* ---- making one: *t is set only if it went well, and freed by tokenizer_free ---- */
 
-/* A file, or a folder with one of: tokenizer.json; vocab.bpe + encoder.json; vocab.json + merges.txt; nanoGPT's meta.pkl.  Files alone
- * also: tiktoken's *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's tokenizer .bin, minbpe's .model. */
+/* A file, or a folder with one of, the first that is there: tokenizer.json; vocab.bpe + encoder.json; vocab.json + merges.txt; nanoGPT's
+ * meta.pkl; BERT's vocab.txt (by that name, with the tokenizer_config.json beside it if there is one).  Files alone also: tiktoken's
+ * *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's and llama2.c's tokenizer .bin, minbpe's .model. */
 int tokenizer_open(struct tokenizer **t, const char *path);
-/* Does a folder have one of these files, so that tokenizer_open is worth a try? */
+/* Does a folder have one of these files, so that tokenizer_open is worth a try?  Not by a vocab.txt, which may be anybody's. */
 int tokenizer_is_in(const char *folder);
 /* "gpt2": looked for in the folder `beside` (may be NULL), then in the cache, by what the files say and not by their names;
  * else downloaded into the cache and checksummed; else E_IO, and the text says which files to put where.  Other names are paths. */

@@ -97,6 +97,15 @@ int tokenizer_of_other(struct tokenizer *t, const struct text *all, const char *
 
 int tokenizer_of_llama2c(struct tokenizer *t, const struct text *all, const char *path);
 
+/* ---- tokenizer_bert.c ---- */
+
+/* A vocab.txt, whose lines are cut in place, and what its config says (NULL: there is none). */
+int tokenizer_of_bert(struct tokenizer *t, const struct text *all, const char *path, const json_t *config, const char *config_path);
+
+/* ---- tokenizer_write.c ---- */
+
+int tokenizer_to_json(const struct tokenizer *t, json_t **root);
+
 /* ---- tokenizer_json.c ---- */
 
 /* All of a tokenizer.json, into a new tokenizer, which may keep it. */
@@ -106,6 +115,5 @@ int tokenizer_of_json(struct tokenizer *t, json_t *root, const char *what);
 int vocab_from_json(struct tokenizer *t, struct parts *p, const json_t *object, const char *what);
 /* "left right", spelled in the byte alphabet.  Messages do not say which file and merge: prefix them. */
 int merge_from_line(const struct tokenizer *t, struct merge *m, const char *line);
-int tokenizer_to_json(const struct tokenizer *t, json_t **root);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "file/fetch.h"
 #include "file/pickle.h"
-#include "token/tokenizer_core.h"
+#include "token/tokenizer_stages.h"
 
 /* Bytes.  The largest vocabularies in use take half of the first; all characters there are would take the second. */
 enum { FILE_LIMIT = 64 << 20, META_LIMIT = 32 << 20 };
@@ -153,7 +153,9 @@ static int read_meta(struct tokenizer **t, const char *path, const char *unused)
     return read_whole(t, path, META_LIMIT, make_of_meta);
 }
 
-/* ---- tokenizer.json ---- */
+/* ---- tokenizer.json, or BERT's vocab.txt ---- */
+
+#define BERT_FILE "vocab.txt"
 
 /* The folder a file is in. */
 static int folder_of(char out[PATH_SIZE], const char *path)
@@ -166,14 +168,19 @@ static int folder_of(char out[PATH_SIZE], const char *path)
     return 0;
 }
 
+const char *token_in_config(const json_t *config, const char *key)
+{
+    const json_t *token = json_object_get(config, key);
+    return json_string_value(json_is_object(token) ? json_object_get(token, "content") : token);
+}
+
 static int set_end(struct tokenizer *t, const json_t *config, const char *config_path)
 {
-    const json_t *end = json_object_get(config, "eos_token");            /* a string, or an object with its "content" */
-    const char *content = json_string_value(json_is_object(end) ? json_object_get(end, "content") : end);
+    const char *content = token_in_config(config, "eos_token");
     char name[QUOTE_SIZE];
     if (!content) return 0;
     t->end = tokenizer_added(t, content);
-    FAIL_IF(t->end < 0, E_DATA, "%s: the \"eos_token\" is %s, which tokenizer.json has not among its added tokens", config_path,
+    FAIL_IF(t->end < 0, E_DATA, "%s: the \"eos_token\" is %s, which is not among the added tokens", config_path,
             quote(name, content, strlen(content)));
     return 0;
 }
@@ -184,50 +191,58 @@ static int parse_config(json_t **config, const struct text *all, const char *pat
     json_error_t e;
     *config = json_loadb(all->at, all->size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &e);
     FAIL_IF(!*config, E_DATA, "%s: line %d, column %d: %s", path, e.line, e.column, e.text);
+    FAIL_IF(!json_is_object(*config), E_DATA, "%s: it is no object", path);
     return 0;
 }
 
-/* The tokenizer_config.json beside a tokenizer.json, where there is one, names the end token. */
-static int read_config(struct tokenizer *t, const char *path)
+/* The tokenizer_config.json beside a file; NULL if there is none. */
+static int read_config(json_t **config, char config_path[PATH_SIZE], const char *path)
 {
-    char folder[PATH_SIZE], config_path[PATH_SIZE];
+    char folder[PATH_SIZE];
     struct text all = { 0 };
-    json_t *config = NULL;
+    *config = NULL;
     TRY(folder_of(folder, path));
     TRY(path_join(config_path, folder, "tokenizer_config.json"));
     if (!path_is_file(config_path)) return 0;
     int failed = file_read(config_path, FILE_LIMIT, &all);
-    if (!failed) failed = parse_config(&config, &all, config_path);
-    if (!failed) failed = set_end(t, config, config_path);
-    json_decref(config);
+    if (!failed) failed = parse_config(config, &all, config_path);
     text_free(&all);
     return failed;
 }
 
-static int read_json(struct tokenizer **out, const char *path, const char *unused)
+/* The config names the end token, and what is done to a vocab.txt's text. */
+static int make_by_config(struct tokenizer *t, const struct text *all, const char *path)
 {
-    struct text all = { 0 };
-    struct tokenizer *t = NULL;
-    (void)unused;
-    int failed = file_read(path, FILE_LIMIT, &all);
-    if (!failed) failed = tokenizer_parse(&t, all.at, all.size, path);
-    if (!failed) failed = read_config(t, path);
-    text_free(&all);
-    if (failed) tokenizer_free(t);
-    else *out = t;
+    char config_path[PATH_SIZE];
+    json_t *config, *root = NULL;
+    TRY(read_config(&config, config_path, path));
+    int is_bert = !strcmp(path_base(path), BERT_FILE);
+    int failed = is_bert ? tokenizer_of_bert(t, all, path, config, config_path) : json_parse(&root, all->at, all->size, path);
+    if (!failed && root) failed = tokenizer_of_json(t, root, path);
+    if (!failed) failed = set_end(t, config, config_path);
+    json_decref(root);
+    json_decref(config);
     return failed;
+}
+
+static int read_by_config(struct tokenizer **t, const char *path, const char *unused)
+{
+    (void)unused;
+    return read_whole(t, path, FILE_LIMIT, make_by_config);
 }
 
 /* ---- open: by what is there ---- */
 
 static const struct form {
     const char *file, *other;            /* other: the second of a pair, else NULL */
+    int is_common;                       /* data and models may have a file of this name that is no tokenizer: tokenizer_is_in passes over it */
     int (*read)(struct tokenizer **t, const char *path, const char *other_path);
 } forms[] = {
-    { "tokenizer.json", NULL, read_json },
-    { "encoder.json", "vocab.bpe", read_pair },
-    { "vocab.json", "merges.txt", read_pair },
-    { "meta.pkl", NULL, read_meta },
+    { "tokenizer.json", NULL, 0, read_by_config },
+    { "encoder.json", "vocab.bpe", 0, read_pair },
+    { "vocab.json", "merges.txt", 0, read_pair },
+    { "meta.pkl", NULL, 0, read_meta },
+    { BERT_FILE, NULL, 1, read_by_config },
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -258,7 +273,7 @@ static int has_file(const char *folder, const char *name)
 int tokenizer_is_in(const char *folder)
 {
     for (int i = 0; i < FORMS; i++)
-        if (has_file(folder, forms[i].file) || has_file(folder, forms[i].other)) return 1;
+        if (!forms[i].is_common && (has_file(folder, forms[i].file) || has_file(folder, forms[i].other))) return 1;
     return 0;
 }
 
@@ -276,7 +291,7 @@ static int open_file(struct tokenizer **t, const char *path)
         return 0;
     }
     if (path_has_suffix(path, ".tiktoken") || path_has_suffix(path, ".bin") || path_has_suffix(path, ".model")) return read_whole(t, path, FILE_LIMIT, tokenizer_of_other);
-    return path_has_suffix(path, ".pkl") ? read_meta(t, path, NULL) : read_json(t, path, NULL);
+    return path_has_suffix(path, ".pkl") ? read_meta(t, path, NULL) : read_by_config(t, path, NULL);
 }
 
 int tokenizer_open(struct tokenizer **t, const char *path)
@@ -285,7 +300,7 @@ int tokenizer_open(struct tokenizer **t, const char *path)
     if (!path_is_dir(path)) return open_file(t, path);
     TRY(open_folder(t, path, &found));
     FAIL_IF(!found, E_DATA, "%s: no tokenizer there; it would be tokenizer.json, vocab.bpe and encoder.json, vocab.json and "
-            "merges.txt, or meta.pkl", path);
+            "merges.txt, meta.pkl, or vocab.txt", path);
     return 0;
 }
 

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "token/alphabet.h"
 #include "token/tokenizer_core.h"
-#include "token/tokenizer_file.h"
+#include "token/tokenizer_stages.h"
 
 /* ---- tokens ---- */
 

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "token/tokenizer_core.h"
+#include "token/tokenizer_stages.h"
 
 enum { START = 1, END = 2, FIRST_BYTE = 3 };                 /* run.c's ids of <s>, </s>, <0x00> */
 enum { MOST_BYTES = 512 };                                   /* of a token: it is looked up at every cut */
@@ -97,10 +97,7 @@ static int fill(json_t *vocab, json_t *merges, const struct piece *p, size_t n, 
     return 0;
 }
 
-static json_t *added_token(int id)
-{
-    return json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", specials[id], "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1);
-}
+static json_t *added_token(uint32_t id) { return added_to_json(&(struct token){ .bytes = specials[id], .id = id, .flags = TOKEN_SPECIAL }); }
 
 /* A space before the text, which is taken away again at its front; <s> before it. */
 static json_t *file_of(json_t *vocab, json_t *merges)

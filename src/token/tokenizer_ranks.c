@@ -276,15 +276,16 @@ int tokenizer_of_other(struct tokenizer *t, const struct text *all, const char *
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = { "gpt2.tiktoken", "tokenizer.model", "my.model", "tokenizer.bin" };
+    static const char *const names[] = { "gpt2.tiktoken", "tokenizer.model", "my.model", "tokenizer.bin", "vocab.txt" };
     struct text all = { 0 }, back = { 0 };
     struct ids ids = { 0 };
     struct tokenizer *t;
     if (size < 1 || tokenizer_new(&t)) return 0;
     text_bytes(&all, data + 1, size - 1);
-    if (!tokenizer_of_other(t, &all, names[data[0] % 4])) {
+    const char *name = names[data[0] % 5];
+    if (!(strcmp(name, "vocab.txt") ? tokenizer_of_other(t, &all, name) : tokenizer_of_bert(t, &all, name, NULL, name))) {
         if (tokenizer_encode(t, (const char *)data, size, SPECIALS_AS_TOKENS, &ids) || tokenizer_decode(t, ids.at, ids.n, &back)) abort();
-        int gives_back = utf8_good((const char *)data, size) == size || strcmp(names[data[0] % 4], "tokenizer.bin");     /* a space is put before text, not before odd bytes */
+        int gives_back = t->kind != MODEL_WORDPIECE && (utf8_good((const char *)data, size) == size || strcmp(name, "tokenizer.bin"));       /* a space is put before text, not before odd bytes */
         if (gives_back && (back.size != size || memcmp(back.at, data, size))) abort();
     }
     tokenizer_free(t);

@@ -1,4 +1,8 @@
-/* tokenizer_stages.c -- what a tokenizer.json asks for before and behind its model. */
+/* tokenizer_stages.c -- what a tokenizer.json asks for before and behind its model.  Done are, by the names of the file:
+ *   normalizer      NFC NFD NFKC NFKD Lowercase StripAccents BertNormalizer Strip Replace Prepend Precompiled, Sequence of them
+ *   pre_tokenizer   ByteLevel, behind Split and Digits or alone; Metaspace, behind WhitespaceSplit or alone; BertPreTokenizer
+ *   post_processor  TemplateProcessing BertProcessing RobertaProcessing ByteLevel, Sequence of them
+ *   decoder         ByteLevel; Fuse; Replace ByteFallback Fuse Strip Metaspace, Sequence of them; WordPiece; none */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +10,7 @@
 #include "base/json.h"
 #include "token/bert.h"
 #include "token/charsmap.h"
-#include "token/tokenizer_file.h"
+#include "token/tokenizer_stages.h"
 
 #define METASPACE "\xe2\x96\x81"                             /* U+2581, which SentencePiece writes for a space */
 

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "token/alphabet.h"
-#include "token/tokenizer_core.h"
+#include "token/tokenizer_stages.h"
 
 static json_t *byte_level(int use_regex)
 {
@@ -37,7 +37,7 @@ static json_t *write_pre_tokenizer(const struct tokenizer *t)
     return NULL;
 }
 
-static json_t *write_added_token(const struct token *t)
+json_t *added_to_json(const struct token *t)
 {
     return json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (int)t->id, "content", t->bytes, "single_word", 0, "lstrip", 0,
                      "rstrip", 0, "normalized", (t->flags & TOKEN_NORMALIZED) != 0, "special", (t->flags & TOKEN_SPECIAL) != 0);
@@ -47,7 +47,7 @@ static int write_added(json_t *list, const struct tokenizer *t)
 {
     for (uint32_t id = 0; id < t->vocab.n; id++) {
         const struct token *token = &t->vocab.at[id];        /* of a hole, no flag is set */
-        int failed = token->flags & TOKEN_ADDED && json_array_append_new(list, write_added_token(token));
+        int failed = token->flags & TOKEN_ADDED && json_array_append_new(list, added_to_json(token));
         FAIL_IF(failed, E_MEMORY, "no memory for the JSON of the added tokens");
     }
     return 0;

@@ -1,6 +1,6 @@
-/* tokenizer_file.h -- what those who read a tokenizer.json share. */
-#ifndef TOKEN_TOKENIZER_FILE_H
-#define TOKEN_TOKENIZER_FILE_H
+/* tokenizer_stages.h -- what those who read a tokenizer.json, or make one of another file, share. */
+#ifndef TOKEN_TOKENIZER_STAGES_H
+#define TOKEN_TOKENIZER_STAGES_H
 #include "token/tokenizer_core.h"
 
 /* `what` names the file in messages.  All failures are E_DATA, or E_MEMORY. */
@@ -9,6 +9,9 @@ int is_type(const json_t *object, const char *type);
 int refuse(const json_t *value, const char *key, const char *what);      /* what nib does not do */
 int check_keys(const json_t *object, const char *const *known, const char *what);        /* refuses others (known ends with NULL) that ask for something */
 int optional_bool(const json_t *object, const char *key, int *value, const char *what);  /* *value stays if the key is absent */
+
+const char *token_in_config(const json_t *config, const char *key);      /* tokenizer_config.json's, a string or an object with its "content"; NULL: none */
+json_t *added_to_json(const struct token *t);
 
 int keep_string(struct tokenizer *t, const json_t *object, const char *key, const char **string, const char *what);
 
