@@ -255,7 +255,7 @@ size_t tokenizer_apart(const struct tokenizer *t, const char *text, size_t n, si
     switch (t->apart) {
     case APART_NOWHERE: return 0;
     case APART_CHARACTERS: return documents_between(NULL, text, n, most);
-    case APART_SPACES: return split_at_space(text, n, most);
+    case APART_SPACES: case APART_ASCII_SPACES: return split_at_space(text, n, most, t->apart == APART_ASCII_SPACES);
     default: return split_apart(t->splitter, text, n, most);
     }
 }

@@ -200,10 +200,14 @@ static unsigned class_before(const char *text, size_t at)
 
 static int is_space_between(const char *text, size_t n, size_t at) { return text[at] == ' ' && class_before(text, at) & CHAR_LETTERS && class_from(text, n, at + 1) & CHAR_LETTERS; }
 
-size_t split_at_space(const char *text, size_t n, size_t most)
+static int is_ascii_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+
+static int is_ascii_between(const char *text, size_t n, size_t at) { return at > 1 && at + 1 < n && is_ascii_letter(text[at - 2]) && is_ascii_letter(text[at - 1]) && is_ascii_letter(text[at + 1]); }
+
+size_t split_at_space(const char *text, size_t n, size_t most, int only_ascii)
 {
     size_t at = most < n ? most : n ? n - 1 : 0;
-    while (at && !is_space_between(text, n, at)) at--;
+    while (at && !(is_space_between(text, n, at) && (!only_ascii || is_ascii_between(text, n, at)))) at--;
     return at;
 }
 

@@ -43,7 +43,7 @@ int split_text(const struct splitter *s, const char *text, size_t n,
 
 /* The last place in the text, at `most` or before, where it may be cut in two that give the same pieces by themselves; 0: none is known. */
 size_t split_apart(const struct splitter *s, const char *text, size_t n, size_t most);
-/* The last space between letters, at `most` or before; 0: there is none. */
-size_t split_at_space(const char *text, size_t n, size_t most);
+/* The last space between letters, at `most` or before; 0: there is none.  only_ascii: behind two letters of ASCII and before one. */
+size_t split_at_space(const char *text, size_t n, size_t most, int only_ascii);
 
 #endif

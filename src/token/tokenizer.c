@@ -92,33 +92,45 @@ static int list_added(struct tokenizer *t, struct tokens all, int list, const ch
 
 static int has_words(const struct parts *p) { return p->stages > 0 && (p->stage[p->stages - 1].pattern == SPLIT_BERT || p->stage[p->stages - 1].pattern == SPLIT_METASPACE); }
 
-/* Whether steps leave a space between letters what it is, the end of a word. */
-static int keep_words(const struct normalizer *f, int *replaces, int *prepends)
+/* ASCII's letters and the space, each by itself. */
+static int keeps_ascii(const struct charsmap *map)
+{
+    int keeps = map->stays[' '];
+    for (int c = 'a'; c <= 'z'; c++) keeps &= map->stays[c] & map->stays[c + 'A' - 'a'];
+    return keeps;
+}
+
+/* Whether steps leave a space between letters what it is, the end of a word: all letters, or at least those of ASCII. */
+struct words { int kept, kept_ascii, replaces, prepends; };
+
+static void look_at_steps(struct words *w, const struct normalizer *f)
 {
     for (const struct normal_step *s = f->step; s < f->step + f->n; s++) {
-        int spaces = s->form == NORMAL_REPLACE && !strcmp(s->from, " ");
-        if (s->form == NORMAL_CHARSMAP || (s->form == NORMAL_REPLACE && !spaces)) return 0;
-        *replaces |= spaces || s->form == NORMAL_WORDS;
-        *prepends |= s->form == NORMAL_PREPEND || s->form == NORMAL_PREPEND_UNLESS;
+        int spaces = s->form == NORMAL_REPLACE && !strcmp(s->from, " "), others = s->form == NORMAL_REPLACE && !spaces;
+        w->kept &= !others && s->form != NORMAL_CHARSMAP;
+        w->kept_ascii &= !others && (s->form != NORMAL_CHARSMAP || keeps_ascii(s->map));
+        w->replaces |= spaces || s->form == NORMAL_WORDS;
+        w->prepends |= s->form == NORMAL_PREPEND || s->form == NORMAL_PREPEND_UNLESS;
     }
-    return 1;
 }
 
 /* An added token must not lie across a cut, nor end before it, where something is put before what follows it. */
 static void find_apart(struct tokenizer *t, const struct parts *p)
 {
-    int crosses = 0, ends = 0, added = 0, replaces = 0, prepends = 0;
+    int crosses = 0, ends = 0, added = 0;
+    struct words w = { .kept = 1, .kept_ascii = 1 };
     for (int list = 0; list < ADDED_LISTS; list++) {
         crosses |= t->added[list].crosses;
         ends |= t->added[list].ends_words;
         added |= t->added[list].list.n > 0;
     }
-    int keep = keep_words(&t->normal, &replaces, &prepends) && keep_words(&t->late, &replaces, &prepends);
+    look_at_steps(&w, &t->normal);
+    look_at_steps(&w, &t->late);
+    int words_end = t->kind == MODEL_BYTES || has_words(p) || (t->kind == MODEL_CHARBPE && t->charbpe.cuts && (w.replaces || t->charbpe.space[0] == ' '));
     if (t->kind == MODEL_CHARACTERS) t->apart = added ? APART_NOWHERE : APART_CHARACTERS;
-    else if (crosses || (prepends && ends) || !keep) t->apart = APART_NOWHERE;
-    else if (t->kind == MODEL_BYTES && !prepends) t->apart = APART_PIECES;
-    else if (t->kind == MODEL_BYTES || has_words(p) || (t->kind == MODEL_CHARBPE && t->charbpe.cuts && (replaces || t->charbpe.space[0] == ' '))) t->apart = APART_SPACES;
-    else t->apart = APART_NOWHERE;
+    else if (crosses || (w.prepends && ends) || !w.kept_ascii || !words_end) t->apart = APART_NOWHERE;
+    else if (!w.kept) t->apart = APART_ASCII_SPACES;
+    else t->apart = t->kind == MODEL_BYTES && !w.prepends ? APART_PIECES : APART_SPACES;
 }
 
 /* ---- all of it ---- */

@@ -26,7 +26,7 @@ enum shown { SHOWN_BYTES, SHOWN_SPACED, SHOWN_CLEAN };
 enum opening { OPENING_SAME, OPENING_ONE_SPACE, OPENING_NO_SPACES, OPENING_RAW };
 
 /* Where a text may be cut in two that are encoded by themselves. */
-enum apart { APART_NOWHERE, APART_CHARACTERS, APART_SPACES, APART_PIECES };
+enum apart { APART_NOWHERE, APART_CHARACTERS, APART_SPACES, APART_ASCII_SPACES, APART_PIECES };
 
 /* Ids that stand before and behind a text by itself. */
 enum { TEMPLATE_MOST = 8 };

@@ -5,7 +5,6 @@ pattern; a tenth of it a kind) may be given in the environment.
 
 Texts are random Unicode, random bytes (what is not UTF-8 is replaced), and real text that is cut, joined and changed; before them,
 each character between two letters."""
-import base64
 import copy
 import json
 import os
@@ -15,7 +14,6 @@ import numpy as np
 import tiktoken
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-import make_charsmap
 import make_tokenizer_golden as golden
 import tokenizer_kinds
 from checks import check, data, finish, gpt2_files, nib, part, skip, workplace
@@ -135,15 +133,8 @@ def check_kind(folder, name, file, made):
                 [hub.encode(whole, add_special_tokens=False).ids], "tokenizers")
 
 
-def all_kinds():
-    """Those of the golden file, and one with a map of characters, which would be a large part of it."""
-    kinds = tokenizer_kinds.kinds()
-    mapped = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(make_charsmap.charsmap(make_charsmap.replacements())).decode()}
-    return kinds | {"t5, by a map": kinds["t5"] | {"normalizer": tokenizer_kinds.sequence("normalizers", mapped, tokenizer_kinds.replace(" {2,}", " "))}}
-
-
 def check_kinds(count, seed):
-    for name, file in all_kinds().items():
+    for name, file in tokenizer_kinds.kinds().items():
         with workplace() as folder:
             check_kind(folder, name, file, tokenizer_kinds.texts(random.Random(seed), count, file))
         print(f"  {name}: {count} texts", flush=True)

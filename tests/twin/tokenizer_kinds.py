@@ -2,6 +2,7 @@
 Hugging Face's tokenizers from the text of make_tokenizer_golden.py; and the golden cases of tests/test_tokenizer_kinds.c:
 
     python tests/twin/tokenizer_kinds.py FILE"""
+import base64
 import copy
 import json
 import random
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+import make_charsmap
 import make_tokenizer_golden as golden
 from make_tokenizer_golden import added
 
@@ -110,6 +112,7 @@ def kinds():
                                                               {"type": "StripAccents"}, {"type": "Lowercase"}, *OF_LLAMA2["normalizers"])),
         "no decoder": changed(base, decoder=None),
         "t5": changed(best, normalizer=sequence("normalizers", {"type": "NFKC"}, replace(" {2,}", " ")), pre_tokenizer=sequence("pretokenizers", {"type": "WhitespaceSplit"}, metaspace("always"))),
+        "t5, by a map": changed(best, normalizer=sequence("normalizers", {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(make_charsmap.charsmap(make_charsmap.replacements())).decode()}, replace(" {2,}", " "))),
         "unigram, uncut": changed(best, pre_tokenizer=metaspace("always", False)),
         "bert": words,
         "bert, cased": bert(lowercase=False),
