@@ -227,7 +227,7 @@ static int open_unnamed(int *fd)
 {
     const char *folder = getenv("TMPDIR");
     char path[PATH_SIZE];
-    if (!folder || !*folder) folder = "/var/tmp";
+    if (!folder || !*folder) folder = path_is_dir("/var/tmp") ? "/var/tmp" : "/tmp";
     TRY(path_join(path, folder, "nib_text_XXXXXX"));
     *fd = mkstemp(path);
     FAIL_IF(*fd < 0, E_IO, "cannot make a file in %s for what comes from a pipe: %m; name another folder by TMPDIR", folder);
@@ -237,7 +237,7 @@ static int open_unnamed(int *fd)
 
 static int copy_stream(struct stream *in, int to, const char *name)
 {
-    static char bytes[1 << 16];
+    char bytes[1 << 16];
     for (size_t n = 1; n;) {
         TRY(stream_read(in, bytes, sizeof bytes, &n));
         for (size_t done = 0; done < n;) {

@@ -31,7 +31,7 @@ struct document {
  *   A folder's files come sorted by name, those of the folders in it at their place.  What is hidden, empty, binary, no
  *     text, a link to a folder, or a .json without the field is skipped, and notices get a line that says so.
  *   "-", standard input, and pipes are plain text.  They are read here, since they can be read but once, into a file without a
- *     name in $TMPDIR, else in /var/tmp.
+ *     name in $TMPDIR, else in /var/tmp or /tmp.
  * E_IO: something cannot be read, and the message names it.  *d is NULL after a failure. */
 int  documents_open(struct documents **d, const char *const *inputs, int n, const char *field, struct text *notices);
 void documents_close(struct documents *d);                               /* NULL is fine */
