@@ -26,6 +26,14 @@ int32_t utf8_next(const char *s, size_t n, size_t *size)
     return (int32_t)point;
 }
 
+int32_t utf8_last(const char *s, size_t n, size_t *size)
+{
+    size_t from = n;
+    while (from > 0 && n - from < 4 && ((unsigned char)s[--from] & 0xc0) == 0x80) continue;
+    int32_t point = from < n ? utf8_next(s + from, n - from, size) : UTF8_BAD;
+    return point < 0 || *size != n - from ? UTF8_BAD : point;
+}
+
 size_t utf8_put(char out[4], uint32_t point)
 {
     static const unsigned char mark[] = { 0, 0, 0xc0, 0xe0, 0xf0 };          /* of the first byte, by length */

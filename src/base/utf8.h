@@ -11,6 +11,7 @@ enum { UTF8_BAD = -1, UTF8_CUT = -2, UTF8_POINTS = 0x110000 };
  *           the Unicode standard (section 3.9, "maximal subparts") and every decoder of note do;
  * UTF8_CUT: s ends within a character, of which *size = n bytes are there. */
 int32_t utf8_next(const char *s, size_t n, size_t *size);
+int32_t utf8_last(const char *s, size_t n, size_t *size);    /* the character that ends behind s[n - 1]; UTF8_BAD: none does */
 size_t  utf8_put(char out[4], uint32_t point);               /* returns the length */
 
 size_t  utf8_good(const char *s, size_t n);                  /* bytes at the start of s that are whole characters */

@@ -359,10 +359,8 @@ static int visit_stretches(struct reading *r, const struct source *s, struct str
 static int visit_source(struct reading *r, const struct source *s, const struct place *from)
 {
     struct stream *in;
-    static const struct place beginning;
     TRY(open_source(&in, s));
     text_clear(&r->text);
-    if (r->file > from->file) from = &beginning;
     int failed = r->file < from->file ? 0 : s->lines ? visit_lines(r, s, in, from) : visit_stretches(r, s, in, from);
     r->before += stream_size(in);
     stream_close(in);
@@ -381,8 +379,9 @@ size_t documents_between(void *context, const char *text, size_t n, size_t most)
 int documents_each(const struct documents *d, const struct place *from, documents_apart *apart, int (*visit)(void *context, const struct document *doc), void *context)
 {
     struct reading r = { .d = d, .apart = apart, .visit = visit, .context = context };
+    static const struct place beginning;
     int failed = 0;
-    for (; r.file < d->n && !failed; r.file++) failed = visit_source(&r, &d->source[r.file], from ? from : &(struct place){ 0 });
+    for (; r.file < d->n && !failed; r.file++) failed = visit_source(&r, &d->source[r.file], from && r.file <= from->file ? from : &beginning);
     text_free(&r.text);
     return failed;
 }

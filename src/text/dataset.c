@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/grow.h"
 #include "base/json.h"
@@ -141,8 +142,7 @@ static const struct shard *shard_of(const struct split_tokens *t, size_t i)
 static uint32_t id_at(const struct dataset *d, const struct shard *h, size_t i)
 {
     const uint8_t *p = h->map.at + i * (size_t)d->width;
-    uint32_t id = (uint32_t)(p[0] | p[1] << 8);
-    return d->width == 4 ? id | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24 : id;
+    return d->width == 4 ? little_u32(p) : (uint32_t)(p[0] | p[1] << 8);
 }
 
 uint32_t dataset_id(const struct dataset *d, enum split s, size_t i)
@@ -164,7 +164,7 @@ static uint32_t largest_id(const struct dataset *d, const struct shard *h)
         return most;
     }
     for (size_t i = 0; i < h->n; i++) {
-        uint32_t id = p[4 * i] | (uint32_t)p[4 * i + 1] << 8 | (uint32_t)p[4 * i + 2] << 16 | (uint32_t)p[4 * i + 3] << 24;
+        uint32_t id = little_u32(p + 4 * i);
         most = id > most ? id : most;
     }
     return most;

@@ -105,10 +105,12 @@ static int share_documents(struct preparation *p)
 
 static size_t apart(void *context, const char *text, size_t n, size_t most) { return tokenizer_apart(((const struct preparation *)context)->tokenizer, text, n, most); }
 
+static size_t complete_shards(const struct preparation *p) { return p->files.set.split[SPLIT_TRAIN].shards + p->files.set.split[SPLIT_VAL].shards; }
+
 /* Each shard that is complete is recorded.  What is behind the last one is in the shard that is begun. */
 static int record(struct preparation *p)
 {
-    size_t complete = p->files.set.split[SPLIT_TRAIN].shards + p->files.set.split[SPLIT_VAL].shards;
+    size_t complete = complete_shards(p);
     if (complete == p->recorded) return 0;
     if (p->characters && !p->recorded) TRY(tokenizer_save(p->tokenizer, p->files.unfinished));
     p->recorded = complete;
@@ -262,7 +264,7 @@ static int go_on(struct preparation *p, int *is)
     p->from = p->now.at;
     p->skip = p->now.ids;
     p->characters_read = p->now.before.characters;
-    p->recorded = p->files.set.split[SPLIT_TRAIN].shards + p->files.set.split[SPLIT_VAL].shards;
+    p->recorded = complete_shards(p);
     if (p->o->notices) text_format(p->o->notices, "went on behind %zu shards that an earlier run completed\n", p->recorded);
     return 0;
 }

@@ -80,21 +80,23 @@ uint64_t token_files_all(const struct token_files *f, enum split s)
 
 /* ---- going on ---- */
 
-/* All but the lock. */
-int token_files_clear(struct token_files *f)
+/* What ends so, all but the lock. */
+static int remove_made(const struct token_files *f, const char *suffix)
 {
     char **names, path[PATH_SIZE];
     size_t n;
     int failed = dir_list(f->unfinished, &names, &n);
     if (failed) return failed;
     for (size_t i = 0; i < n && !failed; i++) {
-        if (!strcmp(names[i], ".lock")) continue;
+        if (!strcmp(names[i], ".lock") || !path_has_suffix(names[i], suffix)) continue;
         failed = path_join(path, f->unfinished, names[i]);
         if (!failed) failed = dir_remove(path);
     }
     free(names);
     return failed;
 }
+
+int token_files_clear(struct token_files *f) { return remove_made(f, ""); }
 
 static int has_size(const char *path, uint64_t size)
 {
@@ -136,7 +138,8 @@ int token_files_resume(struct token_files *f, const uint64_t ids[2], int committ
     TRY(resume_split(f, SPLIT_TRAIN, ids[SPLIT_TRAIN], committing, is));
     TRY(resume_split(f, SPLIT_VAL, ids[SPLIT_VAL], committing, is));
     f->keep = *is;
-    if (!*is) dataset_close(&f->set);
+    if (*is) return remove_made(f, ".tmp");                  /* of a shard that was begun nothing says how far it is good */
+    dataset_close(&f->set);
     return 0;
 }
 

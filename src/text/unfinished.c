@@ -1,10 +1,7 @@
 /* unfinished.c -- one JSON file, written when a shard is complete.  What it says of shards is checked when it is read. */
 #include "text/unfinished.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -51,19 +48,6 @@ static int parse(struct unfinished *u, uint64_t complete[2], const char *path)
     return good;
 }
 
-/* Of a file that a shard was begun in nothing says how far it is good. */
-static int remove_begun(const struct token_files *f)
-{
-    char **names, path[PATH_SIZE];
-    size_t n;
-    int failed = dir_list(f->unfinished, &names, &n);
-    if (failed) return failed;
-    for (size_t i = 0; i < n && !failed; i++)
-        if (path_has_suffix(names[i], ".tmp")) failed = path_join(path, f->unfinished, names[i]) || dir_remove(path);
-    free(names);
-    return failed ? E_IO : 0;
-}
-
 int unfinished_read(struct unfinished *u, struct token_files *f, int *is)
 {
     char path[PATH_SIZE];
@@ -73,7 +57,6 @@ int unfinished_read(struct unfinished *u, struct token_files *f, int *is)
     TRY(path_join(path, f->unfinished, RECORD));
     if (!parse(&old, complete, path) || strcmp(old.job, u->job)) return 0;
     TRY(token_files_resume(f, complete, old.done, is));
-    if (!*is) return 0;
-    *u = old;
-    return remove_begun(f);
+    if (*is) *u = old;
+    return 0;
 }

@@ -65,37 +65,26 @@ static int is_word(int32_t point)
            (point >= 0x1f130 && point <= 0x1f149) || (point >= 0x1f150 && point <= 0x1f169) || (point >= 0x1f170 && point <= 0x1f189);
 }
 
-/* The character that ends before text[at]; UTF8_BAD: there is none. */
-static int32_t point_before(const char *text, size_t at, size_t *size)
-{
-    size_t from = at;
-    while (from > 0 && at - from < 4 && ((unsigned char)text[--from] & 0xc0) == 0x80) continue;
-    int32_t point = from < at ? utf8_next(text + from, at - from, size) : UTF8_BAD;
-    return point < 0 || *size != at - from ? UTF8_BAD : point;
-}
-
 static int32_t point_at(const char *text, size_t n, size_t at, size_t *size) { return at < n ? utf8_next(text + at, n - at, size) : UTF8_BAD; }
-
-static int is_space(int32_t point) { return point >= 0 && unicode_class((uint32_t)point) & CHAR_SPACE; }
 
 size_t added_before(const struct token *t, const char *text, size_t at)
 {
     size_t from = at, size;
-    while (t->flags & TOKEN_LSTRIP && is_space(point_before(text, from, &size))) from -= size;
+    while (t->flags & TOKEN_LSTRIP && unicode_is_space(utf8_last(text, from, &size))) from -= size;
     return at - from;
 }
 
 size_t added_behind(const struct token *t, const char *text, size_t n, size_t at)
 {
     size_t end = at, size;
-    while (t->flags & TOKEN_RSTRIP && is_space(point_at(text, n, end, &size))) end += size;
+    while (t->flags & TOKEN_RSTRIP && unicode_is_space(point_at(text, n, end, &size))) end += size;
     return end - at;
 }
 
 static int is_part_of_word(const struct token *t, const char *text, size_t n, size_t at)
 {
     size_t size;
-    return t->flags & TOKEN_SINGLE_WORD && (is_word(point_before(text, at, &size)) || is_word(point_at(text, n, at + t->size, &size)));
+    return t->flags & TOKEN_SINGLE_WORD && (is_word(utf8_last(text, at, &size)) || is_word(point_at(text, n, at + t->size, &size)));
 }
 
 /* ---- finding ---- */

@@ -17,7 +17,7 @@ enum { CONTROL = 1, PUNCTUATION = 2, MARK = 4, NONSPACING = 8, SPACE = 16 };
 
 /* Characters that are not to Hugging Face's library what their general category says, since its tables are of Unicode 8.0 and 9.0
  * (tokenizers 0.23.3): made by tests/twin/make_bert.py, which asks it about each, for categories of utf8proc 2.8 up to Unicode 17.0. */
-static const struct { uint32_t first, last; unsigned is; } exceptions[] = {
+static const struct exception { uint32_t first, last; unsigned is; } exceptions[] = {
     { 0x61d, 0x61d, 0 }, { 0x7fd, 0x7fd, 0 }, { 0x890, 0x8d3, 0 }, { 0x8d4, 0x8e1, MARK }, { 0x8e2, 0x8e2, 0 }, { 0x9fd, 0x9fe, 0 },
     { 0xa76, 0xa76, 0 }, { 0xafa, 0xaff, 0 }, { 0xb55, 0xb55, 0 }, { 0xc04, 0xc3c, 0 }, { 0xc77, 0xc77, 0 }, { 0xc84, 0xc84, 0 }, { 0xcf3, 0xd00, 0 },
     { 0xd3b, 0xd3c, 0 }, { 0xd81, 0xd81, 0 }, { 0xeba, 0xeba, 0 }, { 0xece, 0xece, 0 }, { 0x166d, 0x166d, PUNCTUATION }, { 0x1715, 0x1715, 0 },
@@ -59,14 +59,8 @@ static const uint8_t ascii[128] = {
 
 static unsigned by_table(uint32_t point)
 {
-    size_t from = 0, to = sizeof exceptions / sizeof *exceptions;
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-        if (exceptions[middle].last < point) from = middle + 1;
-        else to = middle;
-    }
-    if (from < sizeof exceptions / sizeof *exceptions && exceptions[from].first <= point) return exceptions[from].is;
-    return by_category[utf8proc_category((utf8proc_int32_t)point)];
+    const struct exception *e = unicode_range(exceptions, sizeof exceptions / sizeof *exceptions, sizeof *exceptions, point);
+    return e ? e->is : by_category[utf8proc_category((utf8proc_int32_t)point)];
 }
 
 /* Most are letters, of which two were marks when the library's tables were made. */

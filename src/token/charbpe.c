@@ -1,24 +1,11 @@
 /* charbpe.c -- characters to their first tokens; bpe.c merges them. */
 #include "token/charbpe.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/grow.h"
-
-static int find_bytes(struct charbpe *c, const char *what)
-{
-    char name[8];
-    for (unsigned i = 0; i < 256; i++) {
-        int size = snprintf(name, sizeof name, "<0x%02X>", i);
-        int64_t id = vocab_find(c->bpe->vocab, name, (size_t)size);
-        FAIL_IF(id < 0, E_DATA, "%s: \"byte_fallback\" is asked for, but there is no token %s", what, name);
-        c->byte[i] = (uint32_t)id;
-    }
-    return 0;
-}
 
 static int begins(const struct token *t, const char *with, size_t n) { return t->size >= n && !memcmp(t->bytes, with, n); }
 static int ends(const struct token *t, const char *with, size_t n) { return t->size >= n && !memcmp(t->bytes + t->size - n, with, n); }
@@ -41,7 +28,7 @@ int charbpe_build(struct charbpe *c, struct arena *memory, const struct bpe *b, 
 {
     *c = (struct charbpe){ .bpe = b, .falls_back = o->falls_back, .unknown = o->unknown, .fuses = o->fuses, .space = o->space, .space_size = strlen(o->space) };
     TRY(chars_build(&c->chars, memory, b->vocab, 1, what));
-    if (c->falls_back) TRY(find_bytes(c, what));
+    if (c->falls_back) TRY(vocab_bytes(b->vocab, c->byte, what));
     c->cuts = find_cuts(c);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/utf8.h"
 #include "token/grapheme.h"
@@ -34,15 +35,13 @@ static int decode(unsigned char **bytes, size_t *size, struct arena *memory, con
     return 0;
 }
 
-static uint32_t number_at(const unsigned char *at) { return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24; }
-
 static int read_parts(struct charsmap *c, struct arena *memory, const unsigned char *bytes, size_t size, const char *what)
 {
-    size_t trie = size < 4 ? 0 : number_at(bytes);
+    size_t trie = size < 4 ? 0 : little_u32(bytes);
     FAIL_IF(trie == 0 || trie % (BLOCK * 4) || trie > size - 4, E_DATA, "%s: precompiled_charsmap says that its trie has %zu bytes of %zu; it has a multiple of %d", what, trie, size, BLOCK * 4);
     uint32_t *unit = take_array(memory, trie / 4, sizeof *unit);
     FAIL_IF(!unit, E_MEMORY, "%s: no memory for a precompiled_charsmap of %zu bytes", what, size);
-    for (size_t i = 0; i < trie / 4; i++) unit[i] = number_at(bytes + 4 + 4 * i);
+    for (size_t i = 0; i < trie / 4; i++) unit[i] = little_u32(bytes + 4 + 4 * i);
     c->unit = unit;
     c->units = trie / 4;
     c->strings = (const char *)bytes + 4 + trie;

@@ -44,16 +44,7 @@ static const struct { int32_t first, last, small; } capitals[] = {
     { 0xa7d4, 0xa7d4, 0xa7d5 }, { 0xa7da, 0xa7da, 0xa7db }, { 0xa7dc, 0xa7dc, 0x19b }, { 0x10d50, 0x10d65, 0x10d70 }, { 0x16ea0, 0x16eb8, 0x16ebb },
 };
 
-static int is_later(uint32_t point)
-{
-    size_t from = 0, to = sizeof later / sizeof *later;
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-        if (later[middle].last < point) from = middle + 1;
-        else to = middle;
-    }
-    return from < sizeof later / sizeof *later && later[from].first <= point;
-}
+static int is_later(uint32_t point) { return unicode_range(later, sizeof later / sizeof *later, sizeof *later, point) != NULL; }
 
 static int32_t small_letter(int32_t point)
 {
@@ -146,11 +137,7 @@ static int apply_form(enum normal_form form, const char *text, size_t n, struct 
 
 /* ---- white space and words ---- */
 
-static int is_space(const char *text, size_t n, size_t *size)
-{
-    int32_t point = utf8_next(text, n, size);
-    return point >= 0 && unicode_class((uint32_t)point) & CHAR_SPACE;
-}
+static int is_space(const char *text, size_t n, size_t *size) { return unicode_is_space(utf8_next(text, n, size)); }
 
 static void strip(unsigned flags, int is_front, const char *text, size_t n, struct text *out)
 {

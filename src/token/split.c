@@ -192,10 +192,9 @@ static unsigned class_from(const char *text, size_t n, size_t at)
 
 static unsigned class_before(const char *text, size_t at)
 {
-    size_t from = at, size = 0;
-    while (from > 0 && at - from < 4 && ((unsigned char)text[from - 1] & 0xc0) == 0x80) from--;
-    int32_t point = from > 0 ? utf8_next(text + from - 1, at - from + 1, &size) : UTF8_BAD;
-    return point < 0 || size != at - from + 1 ? 0 : unicode_class((uint32_t)point);
+    size_t size;
+    int32_t point = utf8_last(text, at, &size);
+    return point < 0 ? 0 : unicode_class((uint32_t)point);
 }
 
 static int is_space_between(const char *text, size_t n, size_t at) { return text[at] == ' ' && class_before(text, at) & CHAR_LETTERS && class_from(text, n, at + 1) & CHAR_LETTERS; }

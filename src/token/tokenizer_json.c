@@ -173,15 +173,13 @@ static int read_bpe(struct tokenizer *t, struct parts *p, const json_t *model, c
 {
     /* Byte-level BPE knows every byte, so it never needs the unknown token.  Characters do, and nib reports them instead. */
     static const char *const known[] = { "type", "vocab", "merges", "ignore_merges", "unk_token", "fuse_unk", "byte_fallback", NULL };
-    const char *unknown = json_string_value(json_object_get(model, "unk_token"));
     json_t *vocab, *merges;
     TRY(optional_bool(model, "ignore_merges", &p->whole_first, what));
     TRY(optional_bool(model, "fuse_unk", &p->fuses, what));
     TRY(optional_bool(model, "byte_fallback", &p->falls_back, what));
     TRY(check_keys(model, known, what));
     if (p->kind == MODEL_BYTES && p->falls_back) return refuse(json_object_get(model, "byte_fallback"), "byte_fallback", what);
-    p->unknown = unknown ? arena_copy(&t->memory, unknown) : NULL;
-    FAIL_IF(unknown && !p->unknown, E_MEMORY, "%s: no memory", what);
+    if (json_is_string(json_object_get(model, "unk_token"))) TRY(keep_string(t, model, "unk_token", &p->unknown, what));
     TRY(json_get_object(model, "vocab", &vocab, what));
     TRY(vocab_from_json(t, p, vocab, what));
     TRY(tokenizer_vocabulary(t, p, what));

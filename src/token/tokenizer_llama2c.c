@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "token/tokenizer_stages.h"
@@ -15,23 +16,17 @@ enum { MOST_BYTES = 512 };                                   /* of a token: it i
 
 struct piece { const char *bytes; uint32_t size; float score; };
 
-static uint32_t number_at(const struct text *all, size_t at)
-{
-    const unsigned char *u = (const unsigned char *)all->at + at;
-    return u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
-}
-
 /* The n pieces of a file; NULL `out`: only their number. */
 static int read_pieces(struct piece *out, size_t *n, const struct text *all, const char *path)
 {
-    size_t at = 4, longest = number_at(all, 0);
+    size_t at = 4, longest = little_u32(all->at);
     FAIL_IF(longest > MOST_BYTES, E_DATA, "%s: a longest token of %zu bytes; nib reads up to %d", path, longest, MOST_BYTES);
     for (*n = 0; at < all->size; ++*n) {
         struct piece p;
         FAIL_IF(all->size - at < 8, E_DATA, "%s: it ends within token %zu", path, *n);
-        uint32_t bits = number_at(all, at);
+        uint32_t bits = little_u32(all->at + at);
         memcpy(&p.score, &bits, sizeof bits);
-        p.size = number_at(all, at + 4);
+        p.size = little_u32(all->at + at + 4);
         at += 8;
         FAIL_IF(p.size > all->size - at || p.size > longest || p.size == 0, E_DATA, "%s: token %zu has %u bytes, of which %zu are there; the longest has %zu", path, *n, p.size, all->size - at, longest);
         p.bytes = all->at + at;

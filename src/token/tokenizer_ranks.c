@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/grow.h"
@@ -144,18 +145,12 @@ static int make_of_ranks(struct tokenizer *t, const struct text *all, const char
 
 enum { LLMC_MAGIC = 20240328, LLMC_HEADER = 1024 };
 
-static uint32_t number_at(const struct text *all, size_t i)
-{
-    const unsigned char *u = (const unsigned char *)all->at + 4 * i;
-    return u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
-}
-
 /* The tokens are GPT-2's, the last of them, which ends texts, spelled like the others. */
 static int make_of_llmc(struct tokenizer *t, const struct text *all, const char *path)
 {
     struct parts p = { 0 };
     FAIL_IF(all->size < LLMC_HEADER, E_DATA, "%s: too short for its header", path);
-    uint32_t version = number_at(all, 1), n = number_at(all, 2), end = number_at(all, 3);
+    uint32_t version = little_u32(all->at + 4), n = little_u32(all->at + 8), end = little_u32(all->at + 12);
     FAIL_IF(version != 2, E_DATA, "%s: version %u of llm.c's tokenizer files; nib reads version 2", path, version);
     FAIL_IF(n > MAX_IDS || end >= n, E_DATA, "%s: %u tokens, of which %u ends texts", path, n, end);
     TRY(take_rules(t, &p, &known[0], known[0].tokens));
@@ -266,7 +261,7 @@ static int make_of_minbpe(struct tokenizer *t, const struct text *all, const cha
 
 int tokenizer_of_other(struct tokenizer *t, const struct text *all, const char *path)
 {
-    if (all->size >= 8 && number_at(all, 0) == LLMC_MAGIC) return make_of_llmc(t, all, path);
+    if (all->size >= 8 && little_u32(all->at) == LLMC_MAGIC) return make_of_llmc(t, all, path);
     if (all->size >= sizeof MINBPE && !strncmp(all->at, MINBPE "\n", sizeof MINBPE)) return make_of_minbpe(t, all, path);
     return path_has_suffix(path, ".bin") ? tokenizer_of_llama2c(t, all, path) : make_of_ranks(t, all, path);
 }

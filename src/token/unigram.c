@@ -2,7 +2,6 @@
 #include "token/unigram.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,22 +27,11 @@ static int check_tokens(struct unigram *u, int64_t unknown, const char *what)
     return 0;
 }
 
-static int find_bytes(struct unigram *u, const char *what)
-{
-    for (unsigned i = 0; i < 256; i++) {
-        char name[8];
-        int64_t id = vocab_find(u->vocab, name, (size_t)snprintf(name, sizeof name, "<0x%02X>", i));
-        FAIL_IF(id < 0, E_DATA, "%s: byte_fallback asks for a token for each byte, but there is no %s", what, name);
-        u->byte[i] = (uint32_t)id;
-    }
-    return 0;
-}
-
 int unigram_build(struct unigram *u, struct arena *memory, const struct vocab *v, const double *score, int64_t unknown, int byte_fallback, const char *what)
 {
     *u = (struct unigram){ .vocab = v, .score = score, .unknown = TRIE_NONE, .byte_fallback = byte_fallback };
     TRY(check_tokens(u, unknown, what));
-    if (byte_fallback) TRY(find_bytes(u, what));
+    if (byte_fallback) TRY(vocab_bytes(v, u->byte, what));
     return trie_build(&u->trie, memory, v->model, what);
 }
 

@@ -139,6 +139,17 @@ int vocab_build(struct vocab *v, struct arena *memory, struct tokens model, stru
     return give_places(v, memory, model, what);
 }
 
+int vocab_bytes(const struct vocab *v, uint32_t byte[256], const char *what)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        char name[8];
+        int64_t id = vocab_find(v, name, (size_t)snprintf(name, sizeof name, "<0x%02X>", i));
+        FAIL_IF(id < 0, E_DATA, "%s: byte_fallback asks for a token for each byte, but there is no %s", what, name);
+        byte[i] = (uint32_t)id;
+    }
+    return 0;
+}
+
 /* ---- messages ---- */
 
 const char *quote(char out[QUOTE_SIZE], const char *bytes, size_t n)

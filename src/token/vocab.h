@@ -51,6 +51,9 @@ int vocab_build(struct vocab *v, struct arena *memory, struct tokens model, stru
 int vocab_show(struct vocab *v, struct arena *memory, void (*show)(const void *context, const struct token *t, struct text *out), const void *context, const char *what);
 int64_t vocab_find(const struct vocab *v, const char *bytes, size_t n);          /* the model's id, -1 if there is none */
 
+/* The tokens of bytes, "<0x00>" .. "<0xFF>".  E_DATA names one that is not there. */
+int vocab_bytes(const struct vocab *v, uint32_t byte[256], const char *what);
+
 /* A token's bytes for a message: in quotes, what is not printable ASCII as \xNN, the end of long ones left out. */
 enum { QUOTE_SIZE = 64 };
 const char *quote(char out[QUOTE_SIZE], const char *bytes, size_t n);
