@@ -6,14 +6,14 @@
 
 uint64_t rng_hash(const char *text) { return rng_hash_bytes(text, strlen(text)); }
 
-static uint64_t mix(uint64_t x)                             /* the finisher of splitmix64 */
+WRAPS static uint64_t mix(uint64_t x)                             /* the finisher of splitmix64 */
 {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
     return x ^ x >> 31;
 }
 
-uint64_t rng_key(uint64_t seed, uint64_t stream)
+WRAPS uint64_t rng_key(uint64_t seed, uint64_t stream)
 {
     return mix(mix(seed + 0x9e3779b97f4a7c15u) ^ stream);
 }
@@ -25,7 +25,7 @@ uint64_t rng_u64(uint64_t key, uint64_t index, uint32_t salt)
     return (uint64_t)out[1] << 32 | out[0];
 }
 
-uint64_t rng_below(uint64_t key, uint64_t index, uint64_t n)
+WRAPS uint64_t rng_below(uint64_t key, uint64_t index, uint64_t n)
 {
     /* Lemire 2019: the high half of a product is uniform once the few low halves that would bias it are refused. */
     uint64_t least = -n % n;
@@ -35,7 +35,7 @@ uint64_t rng_below(uint64_t key, uint64_t index, uint64_t n)
     }
 }
 
-uint64_t rng_spread(uint64_t key, uint64_t index, uint64_t n)
+WRAPS uint64_t rng_spread(uint64_t key, uint64_t index, uint64_t n)
 {
     uint64_t fraction = rng_u64(key, 0, 0) + index * 0x9e3779b97f4a7c15u;    /* the golden ratio in 2^-64 */
     return (uint64_t)((__extension__ (unsigned __int128)fraction * n) >> 64);

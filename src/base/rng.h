@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/wraps.h"
+
 enum { PHILOX_ROUNDS = 10 };
 #define PHILOX_M0 0xD2511F53u              /* the multipliers of a round */
 #define PHILOX_M1 0xCD9E8D57u
@@ -16,7 +18,7 @@ enum { PHILOX_ROUNDS = 10 };
 #define PHILOX_W1 0xBB67AE85u
 
 /* FNV-1a */
-static inline uint64_t rng_hash_bytes(const void *bytes, size_t n)
+WRAPS static inline uint64_t rng_hash_bytes(const void *bytes, size_t n)
 {
     const unsigned char *b = bytes;
     uint64_t h = 0xcbf29ce484222325u;
@@ -27,7 +29,7 @@ uint64_t rng_hash(const char *text);                       /* the number of a na
 uint64_t rng_key(uint64_t seed, uint64_t stream);          /* well mixed (splitmix64) */
 
 /* out = Philox(key, counter), both little end first.  src/cpu/vec_random.h is the same, many counters at once. */
-static inline void philox(uint64_t key, const uint32_t counter[4], uint32_t out[4])
+WRAPS static inline void philox(uint64_t key, const uint32_t counter[4], uint32_t out[4])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/wraps.h"
 
 /* The first 32 bits of the fractions of the cube roots of the first 64 primes (4.2.2). */
 static const uint32_t K[64] = {
@@ -27,7 +28,7 @@ static uint32_t big_endian(const uint8_t *p) { return (uint32_t)p[0] << 24 | (ui
         h = t1 + (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & b) | (c & (a | b)));                            \
     } while (0)
 
-static void add_block(uint32_t state[8], const uint8_t *block)
+WRAPS static void add_block(uint32_t state[8], const uint8_t *block)
 {
     uint32_t w[64];
     for (int t = 0; t < 16; t++) w[t] = big_endian(block + 4 * t);

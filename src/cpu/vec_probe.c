@@ -18,7 +18,7 @@ OVER(over_root, float, float, v_load, v_sqrt, v_store)
 OVER(over_widen, uint16_t, float, v_load_bf16, , v_store)
 OVER(over_narrow, float, uint16_t, v_load, , v_store_bf16)
 
-static void over_philox(uint64_t key, const uint32_t first[4], uint32_t (*y)[4], int64_t n)
+WRAPS static void over_philox(uint64_t key, const uint32_t first[4], uint32_t (*y)[4], int64_t n)
 {
     for (int64_t at = 0; at < n; at += VW) {
         vu counter, word[4];

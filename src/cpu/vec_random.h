@@ -15,7 +15,7 @@ static inline void v_multiply(vu a, uint32_t by, vu *high, vu *low)      /* the 
     *low = a * by;
 }
 
-static inline void v_philox(uint64_t key, vu c0, uint32_t c1, uint32_t c2, uint32_t c3, vu out[4])
+WRAPS static inline void v_philox(uint64_t key, vu c0, uint32_t c1, uint32_t c2, uint32_t c3, vu out[4])
 {
     vu a = c0, b = (vu){ 0 } + c1, c = (vu){ 0 } + c2, d = (vu){ 0 } + c3;
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);

@@ -436,7 +436,7 @@ static int make_header(struct text *h, const struct st_tensor *const *order, int
         begin += order[i]->size;
     }
     text_add(h, "}");
-    text_format(h, "%*s", (int)(-h->size % DATA_ALIGN), "");
+    text_format(h, "%*s", (int)((DATA_ALIGN - h->size % DATA_ALIGN) % DATA_ALIGN), "");
     FAIL_IF(h->failed, E_MEMORY, "%s: no memory for its header, or a name in it is not UTF-8", path);
     uint64_t length = h->size - LENGTH_SIZE;
     FAIL_IF(length > MAX_HEADER, E_MODEL, "%s: its header would have %zu bytes, more than the %d that are allowed", path, h->size,

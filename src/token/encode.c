@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/wraps.h"
 #include "token/bert.h"
 #include "token/encoders.h"
 #include "token/tokenizer_core.h"
@@ -52,7 +53,7 @@ static inline struct key key_of(const struct encoder *e, const char *piece, size
 
 static inline int same(struct key a, struct key b) { return a.low == b.low && a.high == b.high; }
 
-static inline struct known *place_of(const struct encoder *e, struct key k)
+WRAPS static inline struct known *place_of(const struct encoder *e, struct key k)
 {
     uint64_t mixed = (k.low * 0x9e3779b97f4a7c15u ^ k.high) * 0xd6e8feb86659fd93u;
     return &e->known[2 * ((mixed ^ mixed >> 32) * 0x9e3779b97f4a7c15u >> (64 - e->bits))];

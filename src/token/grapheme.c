@@ -7,8 +7,8 @@ static enum grapheme_kind kind_of(int32_t point)
 {
     uint32_t c = (uint32_t)point;
     if (c < GRAPHEME_PAGES * GRAPHEME_PAGE) return (enum grapheme_kind)grapheme_letter[grapheme_page[c / GRAPHEME_PAGE]][c % GRAPHEME_PAGE];
-    if (c - 0xe0000 >= 0x1000) return GRAPHEME_OTHER;
-    return c - 0xe0020 < 0x60 || c - 0xe0100 < 0xf0 ? GRAPHEME_EXTEND : GRAPHEME_CONTROL;
+    if (c < 0xe0000 || c >= 0xe1000) return GRAPHEME_OTHER;
+    return (c >= 0xe0020 && c < 0xe0080) || (c >= 0xe0100 && c < 0xe01f0) ? GRAPHEME_EXTEND : GRAPHEME_CONTROL;
 }
 
 /* What has been read of a cluster: its last character, and what waits for a certain next one. */

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/grow.h"
+#include "base/wraps.h"
 #include "token/alphabet.h"
 
 #define NONE UINT32_MAX
@@ -40,7 +41,7 @@ static int room_for(void *at, size_t n, size_t *room, size_t size)
 
 /* ---- pairs ---- */
 
-static uint32_t *place_of(const struct learner *r, uint64_t ids)         /* or a free one for it */
+WRAPS static uint32_t *place_of(const struct learner *r, uint64_t ids)         /* or a free one for it */
 {
     size_t mask = ((size_t)1 << r->bits) - 1, i = ids * 0x9e3779b97f4a7c15u >> (64 - r->bits);
     while (r->place[i] && r->pair[r->place[i] - 1].ids != ids) i = (i + 1) & mask;

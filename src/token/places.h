@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/wraps.h"
+
 enum { PLACES_BITS = 24, PLACES_NEAR = 8 };
 #define PLACES_MASK ((1u << PLACES_BITS) - 1)                /* of what stands in a place: a number and 1, so that 0 is free */
 #define PLACES_MOST (PLACES_MASK - 1)                        /* the largest number */
@@ -26,7 +28,7 @@ static inline int places_bits(size_t n)
 }
 static inline size_t places_room(int bits) { return ((size_t)1 << bits) + PLACES_NEAR; }
 
-static inline uint64_t places_mix(uint64_t x)
+WRAPS static inline uint64_t places_mix(uint64_t x)
 {
     x *= 0x9e3779b97f4a7c15u;
     return (x ^ x >> 32) * 0xd6e8feb86659fd93u;

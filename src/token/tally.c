@@ -8,7 +8,7 @@
 #include "base/grow.h"
 #include "base/rng.h"
 
-static uint64_t hash_of(const char *bytes, size_t n)
+WRAPS static uint64_t hash_of(const char *bytes, size_t n)
 {
     uint64_t h = rng_hash_bytes(bytes, n);
     return (h ^ h >> 32) * 0x9e3779b97f4a7c15u;

@@ -21,7 +21,7 @@ extern const char unicode_digit[][UNICODE_PAGE + 1];
 static inline unsigned unicode_class(uint32_t point)
 {
     if (point < UNICODE_PAGES * UNICODE_PAGE) return 1u << (unicode_digit[unicode_page[point / UNICODE_PAGE]][point % UNICODE_PAGE] - '0');
-    return point - 0xe0100 < 0xf0 ? CHAR_MARK : CHAR_OTHER;
+    return point >= 0xe0100 && point < 0xe01f0 ? CHAR_MARK : CHAR_OTHER;
 }
 
 static inline int unicode_is_space(int32_t point) { return point >= 0 && unicode_class((uint32_t)point) & CHAR_SPACE; }      /* negative: no character */
