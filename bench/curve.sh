@@ -2,13 +2,14 @@
 # curve.sh [FILE] -- nanoGPT's README recipe for a laptop, three seeds, beside nanoGPT's own losses: the table in README.md.
 # FILE is tiny shakespeare, downloaded if it is not given.  Rows go to bench/results/curve.csv.
 cd "$(dirname "$0")/.." || exit 1
+. bench/stamp.sh
 set -e
 dir=build/curve
 mkdir -p "$dir" bench/results
 ./nib data shakespeare_char --out "$dir/data" ${1:+--file "$1"}
 csv=bench/results/curve.csv
 [ -f "$csv" ] || echo "date,commit,isa,seed,step,val_loss" >"$csv"
-commit=$(git rev-parse --short HEAD) date=$(date -u +%Y-%m-%dT%H:%MZ)
+date=$(date -u +%Y-%m-%dT%H:%MZ)
 : >"$dir/rows"
 for seed in 1337 1338 1339; do
     out=$dir/out-$seed

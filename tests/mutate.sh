@@ -4,6 +4,7 @@
 # "condition # reason", a line each.  Appends a row to tests/results/mutations.csv; exit status 1 if an unexplained one survives.
 # COUNT: random graphs a mutant (default 400).  JOBS: at once (default: all cores).
 cd "$(dirname "$0")/.." || exit 1
+. bench/stamp.sh
 file=${1:-src/graph/plan.c}
 export COUNT=${COUNT:-400} file
 jobs=${JOBS:-$(nproc)}
@@ -46,5 +47,5 @@ echo "$n mutants of $file: $caught caught, $survived survived ($unexplained unex
 csv=tests/results/mutations.csv
 mkdir -p tests/results
 [ -f "$csv" ] || echo "commit,file,count,seconds,mutants,caught,explained,unexplained,not_compiled" >"$csv"
-echo "$(git rev-parse --short HEAD),$file,$COUNT,$(($(date +%s) - start)),$n,$caught,$((survived - unexplained)),$unexplained,$broken" >>"$csv"
+echo "$commit,$file,$COUNT,$(($(date +%s) - start)),$n,$caught,$((survived - unexplained)),$unexplained,$broken" >>"$csv"
 [ "$unexplained" -eq 0 ]
