@@ -233,5 +233,6 @@ void grammar_free(struct grammar *g)
 {
     if (!g) return;
     arena_free(&g->memory);
+    free(g->rule);
     free(g);
 }

@@ -86,7 +86,7 @@ struct grammar {
     struct word word[MAX_WORDS];
     int16_t slot[WORD_SLOTS];            /* word + 1 by hash; 0: free */
     struct variable variable[MAX_VARIABLES];
-    struct rule rule[MAX_RULES];         /* the last one is what a text is */
+    struct rule *rule; size_t room;      /* the last one is what a text is */
     int words, variables, rules;
     struct grammar_facts facts;
 };

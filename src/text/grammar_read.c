@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/grow.h"
 #include "text/grammar_core.h"
 
 struct reader {
@@ -307,6 +308,7 @@ static int read_rule(struct reader *r, const char *name, int *id)
         TRY(read_way(r, &rule));
     }
     REFUSE_IF(g->rules == MAX_RULES, r, "more than %d rules and groups", MAX_RULES);
+    FAIL_IF(!grow(&g->rule, &g->room, (size_t)g->rules + 1, sizeof rule), E_MEMORY, "no memory for the grammar %s", r->what);
     g->rule[*id = g->rules++] = rule;
     return rule_check(g, &g->rule[*id], r->what);
 }
