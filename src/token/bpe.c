@@ -182,9 +182,9 @@ int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct
     FAIL_IF(merges.n > PLACES_MOST, E_DATA, "%s: %zu merges are too many", what, merges.n);
     *b = (struct bpe){ .vocab = v, .merges = merges, .by_rank = by_rank };
     TRY(give_places(b, memory, what));
-    if (over == BPE_OVER_BYTES) TRY(find_first(b, memory, what));
     if (over == BPE_OVER_BYTES) TRY(find_bytes(b, what));
-    return find_whole(b, memory, over, what);
+    TRY(find_whole(b, memory, over, what));
+    return over == BPE_OVER_BYTES ? find_first(b, memory, what) : 0;         /* last, being large */
 }
 
 /* ---- a heap whose least key is on top ----
