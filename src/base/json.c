@@ -26,16 +26,19 @@ static int scan(const char *text, size_t n, const char *what)
     return 0;
 }
 
-int json_parse(json_t **root, const char *text, size_t n, const char *what)
+static int parse(json_t **root, const char *text, size_t n, size_t flags, const char *what)
 {
     json_error_t e;
     *root = NULL;
     TRY(scan(text, n, what));
-    *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
+    *root = json_loadb(text, n, JSON_REJECT_DUPLICATES | flags, &e);
     if (*root) return 0;
     FAIL_IF(!e.text[0], E_MEMORY, "%s: no memory for its JSON", what);       /* the one failure that jansson has no words for */
     FAIL(E_DATA, "%s: line %d, column %d: %s", what, e.line, e.column, e.text);
 }
+
+int json_parse(json_t **root, const char *text, size_t n, const char *what) { return parse(root, text, n, 0, what); }
+int json_parse_reals(json_t **root, const char *text, size_t n, const char *what) { return parse(root, text, n, JSON_DECODE_INT_AS_REAL, what); }
 
 int json_read(json_t **root, const char *path, size_t limit)
 {

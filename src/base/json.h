@@ -12,6 +12,7 @@ enum { JSON_DEPTH = 64 };                                                /* obje
 
 /* The root is an object or an array.  `what` names the text in messages ("gpt2/config.json").  The result is freed by json_decref. */
 int json_parse(json_t **root, const char *text, size_t n, const char *what);
+int json_parse_reals(json_t **root, const char *text, size_t n, const char *what);       /* integers become reals, which may be larger */
 int json_read(json_t **root, const char *path, size_t limit);            /* a file of at most limit bytes */
 
 /* Indented, keys in the order they were set, reals with the fewest digits that read back as the same double; atomic (base/file.h). */

@@ -132,7 +132,7 @@ int config_fits(const struct config *c, int64_t rows)
     return 0;
 }
 
-static int read(const struct model **model, struct config *c, const json_t *root, const char *what)
+int config_parse(const struct model **model, struct config *c, const json_t *root, const char *what)
 {
     const char *type;
     TRY(json_get_string(root, "model_type", &type, what));
@@ -152,22 +152,32 @@ int config_read(const struct model **m, struct config *c, const char *folder)
     json_t *root;
     TRY(path_join(path, folder, "config.json"));
     TRY(json_read(&root, path, CONFIG_BYTES));
-    int code = read(m, c, root, path);
+    int code = config_parse(m, c, root, path);
     json_decref(root);
     return code;
+}
+
+static json_t *file_of(const struct model *m, const struct config *c, int64_t end)
+{
+    json_t *root = json_pack("{s:s}", "model_type", m->name), *constants = json_loads(m->constants, 0, NULL);
+    if (!constants || json_object_update(root, constants)) {
+        json_decref(root);
+        root = NULL;
+    }
+    json_decref(constants);
+    for (const struct key *k = m->keys; root && k->name; k++) write_key(root, c, k);
+    json_object_set_new(root, "bos_token_id", end >= 0 ? json_integer(end) : json_null());       /* absent would mean GPT-2's */
+    json_object_set_new(root, "eos_token_id", end >= 0 ? json_integer(end) : json_null());
+    return root;
 }
 
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder)
 {
     char path[PATH_SIZE];
     TRY(path_join(path, folder, "config.json"));
-    json_t *root = json_pack("{s:s}", "model_type", m->name), *constants = json_loads(m->constants, 0, NULL);
-    if (root && constants) json_object_update(root, constants);
-    for (const struct key *k = m->keys; root && k->name; k++) write_key(root, c, k);
-    json_object_set_new(root, "bos_token_id", end >= 0 ? json_integer(end) : json_null());       /* absent would mean GPT-2's */
-    json_object_set_new(root, "eos_token_id", end >= 0 ? json_integer(end) : json_null());
-    int code = root && constants ? json_write(path, root) : error_set(E_MEMORY, __FILE__, __LINE__, "no memory for %s", path);
-    json_decref(constants);
+    json_t *root = file_of(m, c, end);
+    FAIL_IF(!root, E_MEMORY, "no memory for %s", path);
+    int code = json_write(path, root);
     json_decref(root);
     return code;
 }
@@ -177,3 +187,43 @@ void config_describe(const struct model *m, const struct config *c, struct text 
     text_format(out, "%s: %lld layers, %lld heads, width %lld, context %lld, vocabulary %lld", m->name, (long long)c->layers, (long long)c->heads,
                 (long long)c->width, (long long)c->context, (long long)c->vocab);
 }
+
+#ifdef FUZZ_CONFIG
+#include <stdlib.h>
+
+enum { FEW_LAYERS = 3 };                                     /* more are the same once more */
+
+static int plan_it(struct weights *w, const struct model *m, const struct config *c, enum phase phase)
+{
+    static const struct space spaces[] = { { "text", 8, 2 }, { "wanted", 2, 0 } };
+    graph *g;
+    struct plan *p;
+    TRY(config_fits(c, spaces[0].rows));
+    TRY(graph_open(&g, w, phase, F32, spaces, phase == INFER ? 2 : 1));
+    tensor *out = m->build(g, c);
+    return plan_new(&p, g, &out, 1, &(struct plan_options){ .fuse = 1 });
+}
+
+/* What a file says is written and read again, and a model of it is planned. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    json_t *root, *again;
+    const struct model *m, *same;
+    struct config c, read;
+    struct weights *w;
+    if (json_parse(&root, (const char *)data, size, "fuzz")) return 0;
+    int code = config_parse(&m, &c, root, "fuzz");
+    json_decref(root);
+    if (code) return 0;
+    if (!(root = file_of(m, &c, -1)) || config_parse(&same, &read, root, "again") || !(again = file_of(same, &read, -1)) || !json_equal(root, again)) abort();
+    json_decref(again);
+    json_decref(root);
+    if (c.layers > FEW_LAYERS) return 0;
+    if (weights_new(&w, &null_backend, size % 2 ? TRAINED : FROZEN)) abort();
+    code = plan_it(w, m, &c, size % 2 ? TRAIN : INFER);
+    weights_measure(w);
+    weights_free(w);
+    return 0;
+}
+#endif

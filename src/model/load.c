@@ -155,3 +155,48 @@ size_t model_parameters(const struct weights *w)
     for (const struct param *p = w->param; p; p = p->next) n += param_size(p);
     return n;
 }
+
+#ifdef FUZZ_WEIGHTS
+#include "base/json.h"
+
+enum { FEW_LAYERS = 3 };                                     /* more are the same once more */
+
+static int fill(struct weights *w, const struct model *m, const struct config *c, const struct safetensors *file)
+{
+    static const struct space text = { "text", 4, 1 };
+    graph *g;
+    struct plan *p;
+    if (w->use == MAPPED) TRY(model_offer_weights(w, m, file));
+    TRY(config_fits(c, text.rows));
+    TRY(graph_open(&g, w, w->use == TRAINED ? TRAIN : EVAL, F32, &text, 1));
+    tensor *losses = m->build(g, c);
+    TRY(plan_new(&p, g, &losses, 1, &(struct plan_options){ 0 }));
+    TRY(model_check_weights(w, m, file, "fuzz"));
+    TRY(weights_place(w));
+    return model_load_weights(w, m, file, "fuzz");
+}
+
+/* A config.json, a NUL, and a file of weights for a model of it. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
+    const struct model *m;
+    struct config c;
+    struct safetensors *file;
+    struct weights *w;
+    json_t *root;
+    if (!nul || json_parse(&root, (const char *)data, (size_t)(nul - data), "fuzz")) return 0;
+    int code = config_parse(&m, &c, root, "fuzz");
+    json_decref(root);
+    if (code || c.layers > FEW_LAYERS || safetensors_parse(&file, nul + 1, size - (size_t)(nul + 1 - data), "fuzz")) return 0;
+    model_settle_head(m, &c, file);
+    for (enum use use = TRAINED; use <= MAPPED; use++) {
+        if (weights_new(&w, &null_backend, use)) abort();
+        fill(w, m, &c, file);
+        weights_free(w);
+    }
+    safetensors_close(file);
+    return 0;
+}
+#endif

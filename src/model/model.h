@@ -54,6 +54,8 @@ void config_fill_in(struct config *c);                                   /* hidd
 int config_check(const struct model *m, const struct config *c);         /* E_MODEL: heads that do not divide the width, and so on */
 int config_fits(const struct config *c, int64_t rows);                   /* E_MEMORY: so many ids at once would overflow what counts bytes */
 int config_read(const struct model **m, struct config *c, const char *folder);
+struct json_t;
+int config_parse(const struct model **m, struct config *c, const struct json_t *root, const char *what);     /* what such a file says */
 /* end: id of the end-of-text token, or -1 */
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
 void config_describe(const struct model *m, const struct config *c, struct text *out);      /* "gpt2, 12 layers of 12 heads, ..." */

@@ -412,3 +412,87 @@ void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n,
         if (i > 0) targets[i - 1] = id;
     }
 }
+
+#ifdef FUZZ_DATASET
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Folders of each kind, with links to two files that are written anew each time: a description, and ids that are every shard's. */
+enum { DESCRIBED, META, BARE, KINDS };
+static char folders[] = "/tmp/nib_fuzz_XXXXXX", folder[KINDS][sizeof folders + 8], kept[2][sizeof folders + 8];
+static int text_fd, ids_fd;
+
+static void remove_folders(void) { dir_remove(folders); }
+
+static void make_folders(void)
+{
+    static const char *const shards[] = { "train.bin", "val.bin", "train_000000.bin", "train_000001.bin", "val_000000.bin", "val_000001.bin" }, *const described[] = { "dataset.json", "meta.pkl" };
+    char path[PATH_SIZE];
+    if (!mkdtemp(folders) || atexit(remove_folders)) abort();
+    for (int i = 0; i < 2; i++) snprintf(kept[i], sizeof kept[i], "%s/%d", folders, i);
+    text_fd = open(kept[0], O_RDWR | O_CREAT, 0600);
+    ids_fd = open(kept[1], O_RDWR | O_CREAT, 0600);
+    for (int k = 0; k < KINDS; k++) {
+        snprintf(folder[k], sizeof folder[k], "%s/kind%d", folders, k);
+        if (dir_make(folder[k])) abort();
+        if (k < BARE && (path_join(path, folder[k], described[k]) || link(kept[0], path))) abort();
+        for (size_t i = 0; i < sizeof shards / sizeof *shards; i++)
+            if (path_join(path, folder[k], shards[i]) || link(kept[1], path)) abort();
+    }
+}
+
+static void put(int fd, const void *bytes, size_t n)
+{
+    if (ftruncate(fd, (off_t)n) || pwrite(fd, bytes, n, 0) != (ssize_t)n) abort();
+}
+
+static void look_at_windows(const struct dataset *d, enum split s, int64_t length)
+{
+    size_t at[2] = { 0 };
+    int32_t *ids = malloc((size_t)length * sizeof *ids), *targets = malloc((size_t)length * sizeof *targets);
+    for (uint64_t w = 0; w < 4; w++)
+        for (int in_turn = 0; in_turn < 2 && ids && targets; in_turn++) {
+            if (in_turn ? s == SPLIT_VAL || dataset_draw_in_turn(d, length, 1, w, at) : dataset_draw(d, s, length, 1, w, at)) continue;
+            dataset_window(d, s, *at, length, ids, targets);
+            for (int64_t i = 0; i < length; i++)
+                if (ids[i] < 0 || ids[i] >= d->needs || (i && ids[i] != targets[i - 1])) abort();
+        }
+    free(ids);
+    free(targets);
+}
+
+/* A description's last character: the first with a NUL behind it. */
+static const uint8_t *last_of(int kind, const uint8_t *at, const uint8_t *end)
+{
+    for (; end - at > 1; at++)
+        if (at[0] == (kind == META ? '.' : '}') && !at[1]) return at;
+    return NULL;
+}
+
+/* A byte that says the kind, a description and a NUL, ids. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct dataset d;
+    struct text told = { 0 };
+    int kind = size ? data[0] % KINDS : BARE;
+    const uint8_t *text = data + (size > 0), *end = data + size, *ids = text;
+    if (!*folder[0]) make_folders();
+    if (kind != BARE) {
+        const uint8_t *last = last_of(kind, text, end);
+        if (!last) return 0;
+        put(text_fd, text, (size_t)(last + 1 - text));
+        ids = last + 2;
+    }
+    put(ids_fd, ids, (size_t)(end - ids));
+    if (dataset_open(&d, folder[kind])) return 0;
+    for (int64_t length = 1; length < 8; length += 3) {
+        look_at_windows(&d, SPLIT_TRAIN, length);
+        look_at_windows(&d, SPLIT_VAL, length);
+    }
+    dataset_tell(&d, &told);
+    text_free(&told);
+    dataset_close(&d);
+    return 0;
+}
+#endif

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/error.h"
 
 enum { PIECE = 1 << 14, MOST_U16 = 1 << 16 };                /* ids written at once; the largest vocabulary of 2-byte ids */
@@ -98,10 +99,11 @@ static int remove_made(const struct token_files *f, const char *suffix)
 
 int token_files_clear(struct token_files *f) { return remove_made(f, ""); }
 
-static int has_size(const char *path, uint64_t size)
+static int has_ids(const char *path, size_t n, int width)
 {
     struct stat st;
-    return !stat(path, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+    size_t size;
+    return size_mul(n, (size_t)width, &size) && !stat(path, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
 /* Its file is still to be moved. */
@@ -111,24 +113,24 @@ static int is_waiting(const struct token_files *f, enum split s, size_t i)
     return !shard_path(path, f, s, i) && path_is_file(path);
 }
 
-/* Where it was made, or, where a commit has begun, in its place. */
-static int is_there(const struct token_files *f, enum split s, size_t i, int committing)
+/* Where it was made, or, where a commit of so many shards has begun, in its place. */
+static int is_there(const struct token_files *f, enum split s, size_t i, size_t n, int committing, size_t shards)
 {
     char path[PATH_SIZE];
-    const struct split_tokens *t = &f->set.split[s];
-    int failed = committing && !is_waiting(f, s, i) ? dataset_file(path, f->set.folder, s, i, t->shards) : shard_path(path, f, s, i);
-    return !failed && has_size(path, t->shard[i].n * (uint64_t)f->set.width);
+    int failed = committing && !is_waiting(f, s, i) ? dataset_file(path, f->set.folder, s, i, shards) : shard_path(path, f, s, i);
+    return !failed && has_ids(path, n, f->set.width);
 }
 
-/* Every shard of a split but the last is full. */
+/* Every shard of a split but the last is full.  The first that is not there ends it: a record may speak of any number. */
 static int resume_split(struct token_files *f, enum split s, uint64_t ids, int committing, int *is)
 {
-    for (uint64_t n; ids > 0; ids -= n) {
+    uint64_t shards = ids / f->shard_size + (ids % f->shard_size > 0);
+    for (uint64_t i = 0, n; i < shards && *is; i++, ids -= n) {
         n = ids < f->shard_size ? ids : f->shard_size;
-        TRY(dataset_add_shard(&f->set, s, (size_t)n));
+        *is = is_there(f, s, i, n, committing, shards);
+        TRY(dataset_add_shard(&f->set, s, n));
+        f->split = s;
     }
-    for (size_t i = 0; i < f->set.split[s].shards; i++) *is = *is && is_there(f, s, i, committing);
-    if (f->set.split[s].shards) f->split = s;
     return 0;
 }
 

@@ -60,3 +60,42 @@ int unfinished_read(struct unfinished *u, struct token_files *f, int *is)
     if (*is) *u = old;
     return 0;
 }
+
+#ifdef FUZZ_UNFINISHED
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A folder with shards of five ids, the last of each split shorter, and a record that is written anew each time. */
+static char folder[] = "/tmp/nib_fuzz_XXXXXX";
+static int record_fd = -1;
+
+static void remove_folder(void) { dir_remove(folder); }
+
+static void make_folder(void)
+{
+    static const struct { const char *name; size_t size; } shards[] = { { "train_000000.bin", 10 }, { "train_000001.bin", 10 }, { "train_000002.bin", 4 }, { "val_000000.bin", 2 } };
+    char path[PATH_SIZE];
+    if (!mkdtemp(folder) || atexit(remove_folder)) abort();
+    for (size_t i = 0; i < sizeof shards / sizeof *shards; i++)
+        if (path_join(path, folder, shards[i].name) || file_write(path, "0123456789", shards[i].size)) abort();
+    if (path_join(path, folder, RECORD)) abort();
+    record_fd = open(path, O_RDWR | O_CREAT, 0600);
+}
+
+/* What a record is believed of is there. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct token_files f = { .set = { .width = 2 }, .shard_size = 5, .file = { .fd = -1 }, .lock = -1 };
+    struct unfinished u = { .job = "job" };
+    int is;
+    if (record_fd < 0) make_folder();
+    if (ftruncate(record_fd, (off_t)size) || pwrite(record_fd, data, size, 0) != (ssize_t)size) abort();
+    memcpy(f.unfinished, folder, sizeof folder);
+    memcpy(f.set.folder, folder, sizeof folder);
+    if (unfinished_read(&u, &f, &is) || (is && (f.set.split[SPLIT_TRAIN].n > 12 || f.set.split[SPLIT_VAL].n > 1 || strcmp(u.job, "job")))) abort();
+    dataset_close(&f.set);
+    return 0;
+}
+#endif

@@ -188,11 +188,11 @@ static int set_end(struct tokenizer *t, const json_t *config, const char *config
 /* transformers writes 10^30 as "model_max_length" where there is none, which no 64-bit integer holds; a real does. */
 static int parse_config(json_t **config, const struct text *all, const char *path)
 {
-    json_error_t e;
-    *config = json_loadb(all->at, all->size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &e);
-    FAIL_IF(!*config, E_DATA, "%s: line %d, column %d: %s", path, e.line, e.column, e.text);
-    FAIL_IF(!json_is_object(*config), E_DATA, "%s: it is no object", path);
-    return 0;
+    TRY(json_parse_reals(config, all->at, all->size, path));
+    if (json_is_object(*config)) return 0;
+    json_decref(*config);
+    *config = NULL;
+    FAIL(E_DATA, "%s: it is no object", path);
 }
 
 /* The tokenizer_config.json beside a file; NULL if there is none. */
@@ -211,16 +211,23 @@ static int read_config(json_t **config, char config_path[PATH_SIZE], const char 
 }
 
 /* The config names the end token, and what is done to a vocab.txt's text. */
-static int make_by_config(struct tokenizer *t, const struct text *all, const char *path)
+static int make_of_both(struct tokenizer *t, const struct text *all, const char *path, const json_t *config, const char *config_path)
 {
-    char config_path[PATH_SIZE];
-    json_t *config, *root = NULL;
-    TRY(read_config(&config, config_path, path));
+    json_t *root = NULL;
     int is_bert = !strcmp(path_base(path), BERT_FILE);
     int failed = is_bert ? tokenizer_of_bert(t, all, path, config, config_path) : json_parse(&root, all->at, all->size, path);
     if (!failed && root) failed = tokenizer_of_json(t, root, path);
     if (!failed) failed = set_end(t, config, config_path);
     json_decref(root);
+    return failed;
+}
+
+static int make_by_config(struct tokenizer *t, const struct text *all, const char *path)
+{
+    char config_path[PATH_SIZE];
+    json_t *config;
+    TRY(read_config(&config, config_path, path));
+    int failed = make_of_both(t, all, path, config, config_path);
     json_decref(config);
     return failed;
 }
@@ -408,3 +415,38 @@ int tokenizer_save(const struct tokenizer *t, const char *folder)
     TRY(save_config(t, folder));
     return t->kind != MODEL_CHARACTERS ? 0 : save_meta(t, folder);
 }
+
+#ifdef FUZZ_TOKENIZER_FILES
+enum { KIND_META, KIND_PAIR, KIND_BERT, KIND_JSON, KINDS };
+
+static int make(struct tokenizer *t, int kind, const struct text *first, const struct text *second)
+{
+    json_t *root;
+    if (kind == KIND_META) return make_of_meta(t, second, "meta.pkl");
+    TRY(kind == KIND_PAIR ? json_parse(&root, first->at, first->size, "vocab.json") : parse_config(&root, second, "tokenizer_config.json"));
+    int failed = kind == KIND_PAIR ? make_of_pair(t, root, "vocab.json", second, "merges.txt")
+                                   : make_of_both(t, first, kind == KIND_BERT ? BERT_FILE : "tokenizer.json", root, "tokenizer_config.json");
+    json_decref(root);
+    return failed;
+}
+
+/* A byte that says the kind, a file and a NUL, and the file that belongs to it; a meta.pkl is alone. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct text file[2] = { 0 }, back = { 0 };
+    struct tokenizer *t;
+    struct ids ids = { 0 };
+    int kind = size ? data[0] % KINDS : KIND_META;
+    const uint8_t *at = data + (size > 0), *end = data + size, *nul = kind == KIND_META ? NULL : memchr(at, 0, (size_t)(end - at)), *second = nul ? nul + 1 : at;
+    if (tokenizer_new(&t)) return 0;
+    text_bytes(&file[0], at, nul ? (size_t)(nul - at) : 0);
+    text_bytes(&file[1], second, (size_t)(end - second));
+    if (!make(t, kind, &file[0], &file[1]) && !tokenizer_encode(t, file[1].at, file[1].size, SPECIALS_AS_TOKENS, &ids) && tokenizer_decode(t, ids.at, ids.n, &back)) abort();
+    tokenizer_free(t);
+    ids_free(&ids);
+    for (int i = 0; i < 2; i++) text_free(&file[i]);
+    text_free(&back);
+    return 0;
+}
+#endif
