@@ -270,3 +270,35 @@ void learnt_free(struct learnt *l)
     free(l->merge);
     *l = (struct learnt){ 0 };
 }
+
+#ifdef FUZZ_LEARN
+/* What a merge makes is what it joins.  Pieces are cut at line ends, and the first byte says how often each occurs. */
+static void check(const struct learnt *l)
+{
+    const struct counted *p = l->tokens.piece;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct counted *left = &p[l->merge[i].left], *right = &p[l->merge[i].right], *made = &p[l->merge[i].result];
+        if (l->merge[i].result >= l->tokens.n || made->size != left->size + right->size) abort();
+        if (memcmp(l->tokens.bytes + made->at, l->tokens.bytes + left->at, left->size) || memcmp(l->tokens.bytes + made->at + left->size, l->tokens.bytes + right->at, right->size)) abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct tally pieces = { 0 };
+    struct learnt out = { 0 };
+    const char *at = (const char *)data, *end = at + size;
+    for (uint64_t times = size ? data[0] : 0; at < end;) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        if (!stop) stop = end;
+        if (stop > at && tally_add(&pieces, at, (size_t)(stop - at), times << 32, NULL)) abort();
+        at = stop + 1;
+    }
+    if (learn(&out, &(struct learning){ .pieces = &pieces, .tokens = 300, .least = 1 })) abort();
+    check(&out);
+    learnt_free(&out);
+    tally_free(&pieces);
+    return 0;
+}
+#endif
