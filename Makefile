@@ -7,7 +7,8 @@
 # make install    to PREFIX (/usr/local), with a pkg-config file
 # make twin       what needs Python: golden files made anew, other tools on our files
 # make arm        the tests of the kernels for aarch64, under qemu-user
-# make fuzz, make fuzz-plan, make mutate, make kills      long runs (SEED=, COUNT=), recorded in tests/results/
+# make fuzz       libFuzzer over every parser (needs clang; TARGETS=, SECONDS_EACH= or COUNT=), recorded in tests/results/
+# make fuzz-cli, fuzz-plan, fuzz-tokenizer, mutate, kills      other long runs (SEED=, COUNT=), recorded there, too
 # config=release|debug|sanitize, CC=gcc|clang|a cross compiler
 
 config ?= release
@@ -60,7 +61,7 @@ REPLAYS  := $(PARSERS:%=$B/tests/replay_%)
 TARGETS  ?= $(PARSERS)
 FUZZERS  := $(TARGETS:%=build/clang-fuzz/tests/fuzz_%)
 
-.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-plan fuzz-tokenizer mutate kills clean
+.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-cli fuzz-plan fuzz-tokenizer mutate kills clean
 .DELETE_ON_ERROR:
 all: nib libnib.a libnib.so
 
@@ -138,6 +139,8 @@ mutate:
 	@tests/mutate.sh
 fuzz-plan: $B/tests/test_plan
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_plan $<
+fuzz-cli: $B/tests/test_command_lines $B/nib
+	@NIB=$(abspath $B/nib) COUNT=$${COUNT:-100000} tests/long_run.sh fuzz_cli$(if $(filter-out release,$(config)),_$(config)) $<
 fuzz-tokenizer: $B/tests/test_split nib
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_split $<
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_tokenizer tests/twin/run.sh tests/twin/fuzz_tokenizer.py

@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "folder.h"
 
-enum { MOST_WORDS = 64, WORDS_SIZE = 8192, HANGS = 600, LIMIT = 1 << 26 };       /* HANGS: seconds, after which it is ended by SIGALRM */
+enum { MOST_WORDS = 64, WORDS_SIZE = 8192, HANGS = 600, LIMIT = 1 << 26 };
 
 struct how {                                                 /* what is not given is as it is here */
     const char *name, *value;                                /* a variable of the environment */
@@ -26,6 +26,7 @@ struct how {                                                 /* what is not give
     size_t file_limit, memory_limit;                         /* bytes */
     int user;                                                /* its number */
     int closed;                                              /* standard input and output are */
+    unsigned seconds;                                        /* after which SIGALRM ends it; else HANGS */
     const char *program;                                     /* another one than nib, with its path */
 };
 
@@ -98,7 +99,7 @@ static inline void become(const struct how *h, char **words, const int to[2])
     if (h->name) setenv(h->name, h->value, 1);
     signal(SIGXFSZ, SIG_IGN);                                /* a full disk is an error, not a signal */
     signal(SIGPIPE, SIG_DFL);
-    alarm(HANGS);
+    alarm(h->seconds ? h->seconds : HANGS);
     if (limit(RLIMIT_FSIZE, h->file_limit) || limit(RLIMIT_AS, h->memory_limit)) _exit(98);
     if (h->user && (setgid((gid_t)h->user) || setuid((uid_t)h->user))) _exit(97);
     execv(words[0], words);
@@ -290,6 +291,21 @@ static inline void copy_into(const char *to, const char *from, const char *name)
     assert_ok(path_join(a, from, name));
     assert_ok(path_join(b, to, name));
     copy_file(a, b);
+}
+
+static inline void copy_folder(const char *from, const char *to)
+{
+    char **names, a[PATH_SIZE], b[PATH_SIZE];
+    size_t n;
+    assert_ok(dir_make(to));
+    assert_ok(dir_list(from, &names, &n));
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(path_join(a, from, names[i]));
+        assert_ok(path_join(b, to, names[i]));
+        if (path_is_dir(a)) copy_folder(a, b);
+        else copy_file(a, b);
+    }
+    free(names);
 }
 
 /* Speeches of changing words, each line another. */

@@ -31,21 +31,6 @@ static void assert_good(const char *run_)                    /* the run is what 
     runs("check %s", run_);
 }
 
-static void copy_folder(const char *from, const char *to)
-{
-    char **names, a[PATH_SIZE], b[PATH_SIZE];
-    size_t n;
-    assert_ok(dir_make(to));
-    assert_ok(dir_list(from, &names, &n));
-    for (size_t i = 0; i < n; i++) {
-        assert_ok(path_join(a, from, names[i]));
-        assert_ok(path_join(b, to, names[i]));
-        if (path_is_dir(a)) copy_folder(a, b);
-        else copy_file(a, b);
-    }
-    free(names);
-}
-
 /* ---- damaged folders ---- */
 
 enum harm { ABSENT, CUT, TEXT, SWAP, ADD };

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 
 #define VERSION "0.1.0"
@@ -41,19 +42,24 @@ static void watch_interrupts(void)
     sigaction(SIGTERM, &act, NULL);
 }
 
-static int usage(FILE *to)
+static int usage(void)
 {
-    fprintf(to, "nib %s -- GPTs in plain C: prepare text, train, finetune, evaluate, sample\n\n", VERSION);
-    for (int i = 0; i < VERBS; i++) fprintf(to, "  nib %-9s %s\n", verbs[i].name, verbs[i].help);
-    fprintf(to, "\nnib VERB --help lists the options of a verb.\n");
-    return to == stdout ? 0 : E_USAGE;
+    printf("nib %s -- GPTs in plain C: prepare text, train, finetune, evaluate, sample\n\n", VERSION);
+    for (int i = 0; i < VERBS; i++) printf("  nib %-9s %s\n", verbs[i].name, verbs[i].help);
+    printf("\nnib VERB --help lists the options of a verb.\n");
+    return 0;
 }
 
-/* A message may quote what stands in files: nothing of that reaches the terminal as a control character. */
+/* A message may quote what stands in files, and may have been cut within a character: what reaches the terminal is UTF-8 without
+ * control characters (C0, DEL, C1). */
 static void print_message(const char *what, const char *text, size_t n)
 {
     fputs(what, stderr);
-    for (size_t i = 0; i < n; i++) fputc((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i], stderr);
+    for (size_t i = 0, size; i < n; i += size) {
+        int32_t point = utf8_next(text + i, n - i, &size);
+        if (point < ' ' || (point >= 0x7f && point < 0xa0)) fputc('?', stderr);
+        else fwrite(text + i, 1, size, stderr);
+    }
     fputc('\n', stderr);
 }
 
@@ -103,16 +109,14 @@ int cli_run(const struct command *c, void *values, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    if (argc < 2) return usage(stdout);
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return usage(stdout);
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) return usage();
     if (!strcmp(argv[1], "--version")) return printf("nib %s\n", VERSION) < 0;
     for (int i = 0; i < VERBS; i++) {
         if (strcmp(argv[1], verbs[i].name)) continue;
         if (verbs[i].looks) watch_interrupts();
         return verbs[i].run(argc - 2, argv + 2);
     }
-    usage(stderr);
-    FAIL(E_USAGE, "nib has no verb %s", argv[1]);
+    FAIL(E_USAGE, "nib has no verb %s; nib --help lists them", argv[1]);
 }
 
 /* Where one of the three is closed, the next file would take its place, and what is printed would go there. */
