@@ -419,25 +419,24 @@ void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n,
 
 /* Folders of each kind, with links to two files that are written anew each time: a description, and ids that are every shard's. */
 enum { DESCRIBED, META, BARE, KINDS };
-static char folders[] = "/tmp/nib_fuzz_XXXXXX", folder[KINDS][sizeof folders + 8], kept[2][sizeof folders + 8];
+static char folders[] = "/tmp/nib_fuzz_XXXXXX", folder[KINDS][PATH_SIZE], text_path[PATH_SIZE], ids_path[PATH_SIZE];
 static int text_fd, ids_fd;
 
 static void remove_folders(void) { dir_remove(folders); }
 
 static void make_folders(void)
 {
-    static const char *const shards[] = { "train.bin", "val.bin", "train_000000.bin", "train_000001.bin", "val_000000.bin", "val_000001.bin" }, *const described[] = { "dataset.json", "meta.pkl" };
+    static const char *const shards[] = { "train.bin", "val.bin", "train_000000.bin", "train_000001.bin", "val_000000.bin", "val_000001.bin" };
+    static const char *const kinds[] = { "described", "meta", "bare" }, *const descriptions[] = { "dataset.json", "meta.pkl", NULL };
     char path[PATH_SIZE];
-    if (!mkdtemp(folders) || atexit(remove_folders)) abort();
-    for (int i = 0; i < 2; i++) snprintf(kept[i], sizeof kept[i], "%s/%d", folders, i);
-    text_fd = open(kept[0], O_RDWR | O_CREAT, 0600);
-    ids_fd = open(kept[1], O_RDWR | O_CREAT, 0600);
+    if (!mkdtemp(folders) || atexit(remove_folders) || path_join(text_path, folders, "text") || path_join(ids_path, folders, "ids")) abort();
+    text_fd = open(text_path, O_RDWR | O_CREAT, 0600);
+    ids_fd = open(ids_path, O_RDWR | O_CREAT, 0600);
     for (int k = 0; k < KINDS; k++) {
-        snprintf(folder[k], sizeof folder[k], "%s/kind%d", folders, k);
-        if (dir_make(folder[k])) abort();
-        if (k < BARE && (path_join(path, folder[k], described[k]) || link(kept[0], path))) abort();
+        if (path_join(folder[k], folders, kinds[k]) || dir_make(folder[k])) abort();
+        if (descriptions[k] && (path_join(path, folder[k], descriptions[k]) || link(text_path, path))) abort();
         for (size_t i = 0; i < sizeof shards / sizeof *shards; i++)
-            if (path_join(path, folder[k], shards[i]) || link(kept[1], path)) abort();
+            if (path_join(path, folder[k], shards[i]) || link(ids_path, path)) abort();
     }
 }
 
