@@ -130,7 +130,7 @@ static void tokens_that_double(void **state)
     text_add(&t, "minbpe v1\n\n0\n97 97\n");
     for (int i = 0; i < 60; i++) text_format(&t, "%d %d\n", 256 + i, 256 + i);
     write_text(at("doubling.model"), t.at);
-    refused_by(at("doubling.model"), "tokens of more than 268435456 bytes in all");
+    refused_by(at("doubling.model"), "much more than the file has");
     text_free(&t);
 }
 

@@ -9,7 +9,8 @@
 enum { PATH_SIZE = 4096 };
 
 /* A regular file mapped read-only; pipes, devices and folders are E_DATA.  An empty file maps to size 0 and a valid pointer.
- * The map stays whole when the file is replaced or removed, as everything here does; who truncates it in place kills us (SIGBUS). */
+ * The map stays whole when the file is replaced or removed, as everything here does; who truncates it in place
+ * sends us SIGBUS, which the program turns into E_IO. */
 struct file_map { const uint8_t *at; size_t size; };
 int  file_open_map(struct file_map *m, const char *path);
 void file_close_map(struct file_map *m);

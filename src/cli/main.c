@@ -42,6 +42,15 @@ static void watch_interrupts(void)
     sigaction(SIGTERM, &act, NULL);
 }
 
+/* A file that was mapped lost pages, and reading them ends here.  Nothing may be called but write and _exit. */
+static void on_lost_pages(int signal)
+{
+    static const char message[] = "nib: a file that is being read was cut off meanwhile; start again when no other program writes to it\n";
+    (void)signal;
+    if (write(STDERR_FILENO, message, sizeof message - 1)) _exit(E_IO);
+    _exit(E_IO);
+}
+
 static int usage(void)
 {
     printf("nib %s -- GPTs in plain C: prepare text, train, finetune, evaluate, sample\n\n", VERSION);
@@ -132,6 +141,7 @@ int main(int argc, char **argv)
 {
     open_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGBUS, on_lost_pages);
     int code = run(argc, argv);
     screen_clear();
     if ((fflush(stdout) || ferror(stdout)) && !code) code = error_set(E_IO, __FILE__, __LINE__, "standard output could not be written: is the disk full?");

@@ -119,6 +119,8 @@ int config_check(const struct model *m, const struct config *c)
     FAIL_IF(c->kv_heads < 1 || c->heads % c->kv_heads, E_MODEL, "%lld heads do not divide by %lld key/value heads", (long long)c->heads, (long long)c->kv_heads);
     FAIL_IF(c->head_dim < 1, E_MODEL, "%lld heads in a width of %lld", (long long)c->heads, (long long)c->width);
     FAIL_IF(c->dropout < 0 || c->dropout >= 1, E_MODEL, "dropout %g is not in [0, 1)", c->dropout);
+    FAIL_IF(c->eps < 0 || c->eps >= 1, E_MODEL, "the epsilon of norms, %g, is not in [0, 1)", c->eps);
+    FAIL_IF(m == &model_llama && c->theta < 1, E_MODEL, "rotary positions with theta %g, which is below 1", c->theta);
     FAIL_IF(c->layers > MOST_LAYERS, E_MODEL, "%lld layers; nib has at most %d", (long long)c->layers, MOST_LAYERS);
     double n = (double)c->layers * values_of_layer(c) * (double)c->width + (double)(c->vocab + c->context) * (double)c->width;
     FAIL_IF(n > MOST_PARAMETERS, E_MODEL, "about %.2g parameters, more than any machine holds; choose a smaller model", n);

@@ -61,8 +61,9 @@ static int read_description(struct dataset *d, const json_t *root, const char *w
     if (json_has(root, "end")) TRY(json_get_int(root, "end", 0, d->vocab - 1, &d->end, what));
     if (json_has(root, "by_document")) TRY(json_get_bool(root, "by_document", &d->by_document, what));
     if (json_has(root, "longest")) TRY(json_get_int(root, "longest", 0, INT32_MAX, &d->longest, what));
-    const char *fingerprint = json_string_value(json_object_get(root, "tokenizer"));
-    if (fingerprint) snprintf(d->tokenizer, sizeof d->tokenizer, "%s", fingerprint);
+    const char *fingerprint = "";
+    if (json_has(root, "tokenizer")) TRY(json_get_string(root, "tokenizer", &fingerprint, what));
+    snprintf(d->tokenizer, sizeof d->tokenizer, "%s", fingerprint);
     if (json_has(root, "floor")) TRY(json_get_real(root, "floor", &d->floor, what));
     FAIL_IF(d->by_document && d->end < 0, E_DATA, "%s: by_document needs an end token", what);
     TRY(read_shards(d, root, SPLIT_TRAIN, what));

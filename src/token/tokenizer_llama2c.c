@@ -19,6 +19,7 @@ struct piece { const char *bytes; uint32_t size; float score; };
 /* The n pieces of a file; NULL `out`: only their number. */
 static int read_pieces(struct piece *out, size_t *n, const struct text *all, const char *path)
 {
+    FAIL_IF(all->size < 4, E_DATA, "%s: %zu bytes are no vocabulary", path, all->size);
     size_t at = 4, longest = little_u32(all->at);
     FAIL_IF(longest > MOST_BYTES, E_DATA, "%s: a longest token of %zu bytes; nib reads up to %d", path, longest, MOST_BYTES);
     for (*n = 0; at < all->size; ++*n) {

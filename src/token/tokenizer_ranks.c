@@ -153,6 +153,7 @@ static int make_of_llmc(struct tokenizer *t, const struct text *all, const char 
     uint32_t version = little_u32(all->at + 4), n = little_u32(all->at + 8), end = little_u32(all->at + 12);
     FAIL_IF(version != 2, E_DATA, "%s: version %u of llm.c's tokenizer files; nib reads version 2", path, version);
     FAIL_IF(n > MAX_IDS || end >= n, E_DATA, "%s: %u tokens, of which %u ends texts", path, n, end);
+    FAIL_IF(n > (all->size - LLMC_HEADER) / 2, E_DATA, "%s: %u tokens in %zu bytes: is the file cut off?", path, n, all->size);
     TRY(take_rules(t, &p, &known[0], known[0].tokens));
     p.added.at[0].id = end;
     p.model.at = take_array(&t->memory, n, sizeof *p.model.at);
@@ -177,6 +178,7 @@ static int make_of_llmc(struct tokenizer *t, const struct text *all, const char 
 /* ---- minbpe's .model: lines of text ---- */
 
 #define MINBPE "minbpe v1"
+enum { MINBPE_LEAST = 1 << 20, MINBPE_TIMES = 64 };          /* what all tokens may have: so many bytes, and so many for each of the file */
 
 /* The next line, ended by a 0; NULL behind the last. */
 static char *next_line(char **rest)
@@ -201,8 +203,8 @@ static int two_numbers(const char *line, unsigned long *a, unsigned long *b)
 /* Ids are bytes by value, then a merge each, in order.  A line is a special token and its id, or the two ids of a merge. */
 static int read_minbpe(struct tokenizer *t, struct parts *p, struct merges *merges, char *rest, size_t lines, const char *path)
 {
+    const size_t most = MINBPE_LEAST + MINBPE_TIMES * strlen(rest);          /* bytes of all tokens: each line may double one */
     char *pattern = (next_line(&rest), next_line(&rest)), *count = next_line(&rest), *line;
-    enum { MOST_ALL = 256 << 20 };                           /* each line may double a token */
     size_t all = 0, specials = count ? strtoul(count, NULL, 10) : SIZE_MAX, number = 4;
     FAIL_IF(!pattern || specials > lines, E_DATA, "%s: no pattern and number of special tokens", path);
     p->kind = MODEL_BYTES;
@@ -225,7 +227,7 @@ static int read_minbpe(struct tokenizer *t, struct parts *p, struct merges *merg
         FAIL_IF(!good, E_DATA, "%s: line %zu: the ids of two earlier tokens were expected", path, number);
         const struct token *l = &p->model.at[left], *r = &p->model.at[right];
         all += l->size + (size_t)r->size;
-        FAIL_IF(all > MOST_ALL, E_DATA, "%s: line %zu: tokens of more than %d bytes in all", path, number, MOST_ALL);
+        FAIL_IF(all > most, E_DATA, "%s: line %zu: tokens of more than %zu bytes in all, much more than the file has", path, number, most);
         char *bytes = arena_take(&t->memory, l->size + (size_t)r->size + 1);
         FAIL_IF(!bytes, E_MEMORY, "%s: no memory for its tokens", path);
         memcpy(bytes, l->bytes, l->size);
