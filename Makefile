@@ -9,12 +9,12 @@
 # make arm        the tests of the kernels for aarch64, under qemu-user
 # make fuzz       libFuzzer over every parser (needs clang; TARGETS=, SECONDS_EACH= or COUNT=), recorded in tests/results/
 # make fuzz-cli, fuzz-plan, fuzz-tokenizer, mutate, kills      other long runs (SEED=, COUNT=), recorded there, too
-# config=release|debug|sanitize, CC=gcc|clang|a cross compiler
+# config=release|debug|sanitize|tsan, CC=gcc|clang|a cross compiler
 
 config ?= release
 PREFIX ?= /usr/local
 ifeq ($(origin CC),default)
-CC := gcc
+CC := $(if $(filter fuzz tsan,$(config)),clang,gcc)
 endif
 
 B       := build/$(notdir $(CC))-$(config)
@@ -26,7 +26,9 @@ MODULES := base graph cpu file model token text infer train api
 release  := -O2 -D_FORTIFY_SOURCE=2
 debug    := -O1 -DNIB_DEBUG
 sanitize := -O1 -DNIB_DEBUG -DSMALL_PIECES -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-# For make fuzz, with clang alone: what wraps without being marked (base/wraps.h) is found, too.
+# Both with clang alone.  Its OpenMP tells ThreadSanitizer who waits for whom, by libarcher, which gcc's does not.
+tsan     := -O1 -fsanitize=thread -fno-omit-frame-pointer
+# For make fuzz: what wraps without being marked (base/wraps.h) is found, too.
 fuzz     := -O2 -DSMALL_PIECES -fsanitize=fuzzer-no-link,address,undefined,unsigned-integer-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -109,7 +111,7 @@ $(foreach f,$(FUZZED),$(eval $(call entry_rules,$(firstword $(subst :, ,$f)),$(l
 # Examples see nib.h alone and the library as others get it.
 $B/examples/%: examples/%.c $B/libnib.so
 	@mkdir -p $(@D)
-	@$(CC) -Iinclude -std=c11 -Wall -Wextra -Werror $(filter -fsanitize=%,$($(config))) $< -L$B -lnib -Wl,-rpath,$(abspath $B) -o $@
+	@$(CC) -Iinclude -std=c11 -Wall -Wextra -Werror $(filter -fsanitize=%,$($(config))) $(if $(filter tsan,$(config)),-fopenmp) $< -L$B -lnib -Wl,-rpath,$(abspath $B) -o $@
 
 # ---- what people call ----
 
@@ -117,7 +119,7 @@ deps:
 	@scripts/deps.sh
 
 test: $(TESTS) $(REPLAYS) $(EXAMPLES) $B/nib
-	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/run.sh $(TESTS) $(REPLAYS)
+	@$(if $(filter tsan,$(config)),TSAN_OPTIONS=ignore_noninstrumented_modules=1) NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/run.sh $(TESTS) $(REPLAYS)
 
 demo: deps
 	@$(MAKE) --no-print-directory nib
@@ -148,7 +150,7 @@ kills: $B/tests/test_cli $B/tests/test_shards $B/nib $(EXAMPLES)
 	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) COUNT=$${COUNT:-120} tests/long_run.sh kills $<
 	@NIB=$(abspath $B/nib) COUNT=$${COUNT:-1000} tests/long_run.sh kills_data $B/tests/test_shards
 fuzz:
-	@$(MAKE) --no-print-directory CC=clang config=fuzz $(FUZZERS)
+	@$(MAKE) --no-print-directory config=fuzz $(FUZZERS)
 	@tests/fuzz.sh $(FUZZERS)
 
 install: all

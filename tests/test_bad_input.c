@@ -363,6 +363,7 @@ static void refused_resumption(void **state)
 static void full_disk(void **state)
 {
     (void)state;
+    needs_files_of(1);
     static const int limits[] = { 1, 500, 3000, 20000 };     /* in config.json, run.conf, the weights, the moments */
     for (int i = 0; i < 4; i++) {
         char out[32];

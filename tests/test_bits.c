@@ -231,7 +231,7 @@ static _Atomic int allocations;
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif
-#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
+#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 enum { COUNTS = 0 };
 #else
 enum { COUNTS = 1 };

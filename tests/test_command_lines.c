@@ -49,7 +49,7 @@ static const char *const numbers[] = {
     "-9223372036854775808", "-9223372036854775809", "18446744073709551615", "1e18", "1e19", "1e308", "1e309", "-1e309", "1e-400", "nan", "NaN", "-nan", "inf", "-inf",
 };
 static const char *const texts[] = {
-    "", " ", "\t", "a", "a\nb", "a\rb", "\033[31mred\033[0m", "%s%s%s%s%n", "%d", "%*.*f", "\xff\xfe\xfd", "\xc3", "\xf0\x9f\x98", "\xed\xa0\x80", "\xc0\x80", "\xc2\x9b" "31m", "😀", "é",
+    "", " ", "\t", "a", "a\nb", "a\rb", "\033[31mred\033[0m", "%s%s%s%s%n", "%d", "%*.*f", "\xff\xfe\xfd", "\xc3", "\xf0\x9f\x98", "\xed\xa0\x80", "\xc0\x80", "\302\23331m", "😀", "é",
     "None", "True", "False", "true", "auto", "char", "gpt2", "resume", "scratch", "tiny", "float32", "bfloat16", "float16", "half", "infer", "eval", "'", "\"", "'''", "\\", "\\x", "a=b", "-", "--", "=", "#", "#a",
     "[", "[]", "[\"a\"]", "[1]", "{}", "null", "<|endoftext|>", ",", ",,", "a,a", "*", "?", "$(true)", "`true`", "~", "a b", "file:///etc/passwd", "http://127.0.0.1:1/",
 };

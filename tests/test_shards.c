@@ -247,6 +247,7 @@ static void kills(void **state)
 static void after_a_full_disk(void **state)
 {
     (void)state;
+    needs_files_of(7000);
     runs(PREPARES, texts[1], tokenizer, "straight");
     assert_ok(dir_remove("full"));
     fails_how(HOW(.file_limit = 7000), E_IO, "tokenizer", PREPARES, texts[1], tokenizer, "full");
@@ -277,6 +278,7 @@ static void one_at_a_time(void **state)
 static void begins_anew(void **state)
 {
     (void)state;
+    needs_files_of(7000);
     for (int i = 0; i < 5; i++) {
         assert_ok(dir_remove("full"));
         fails_how(HOW(.file_limit = 7000), E_IO, "tokenizer", PREPARES, "other.txt", tokenizer, "full");
