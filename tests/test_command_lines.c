@@ -53,10 +53,10 @@ static const char *const texts[] = {
     "None", "True", "False", "true", "auto", "char", "gpt2", "resume", "scratch", "tiny", "float32", "bfloat16", "float16", "half", "infer", "eval", "'", "\"", "'''", "\\", "\\x", "a=b", "-", "--", "=", "#", "#a",
     "[", "[]", "[\"a\"]", "[1]", "{}", "null", "<|endoftext|>", ",", ",,", "a,a", "*", "?", "$(true)", "`true`", "~", "a b", "file:///etc/passwd", "http://127.0.0.1:1/",
 };
-/* pipe: somebody writes to it.  Of those that begin with ../ and / nothing may change. */
+/* pipe: somebody writes to it.  No folder outside of the box: there nothing may change, and the user may have any folder written. */
 static const char *const paths[] = {
     "my.txt", "notes.jsonl", "text.gz", "cut.gz", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "fuzz.conf", "fuzz.py", "good", "data", "data/my", "my", "tok", "tok/tokenizer.json", "good/config.json",
-    "good/model.safetensors", "folder", "loop", "dangling", ".", "..", "./", "absent", "absent/deeper", "my.txt/x", "../pipe", "../outside", "../outside/secret.txt", "FILE:my.txt", "FILE:../outside/secret.txt",
+    "good/model.safetensors", "folder", "loop", "dangling", ".", "./", "absent", "absent/deeper", "my.txt/x", "../pipe", "../outside/secret.txt", "FILE:my.txt", "FILE:../outside/secret.txt",
     "FILE:folder", "FILE:", "/dev/null", "/dev/zero", "/dev/full", "/dev/stdin", "/proc/self/mem", "/proc/self/exe",
 };
 #define ANY(list) list[roll(&chance, sizeof list / sizeof *list)]
@@ -76,7 +76,7 @@ static const char *any_line(const struct text *lines, size_t *n)
 
 static void add_long(struct text *out)
 {
-    static const char *const parts[] = { "a", "(", "[", "1+", "../", "\xf0\x9f\x98\x80", "9", "%s" };
+    static const char *const parts[] = { "a", "(", "[", "1+", "./", "\xf0\x9f\x98\x80", "9", "%s" };
     static const int sizes[] = { 100, 255, 300, 4095, 5000, 100000 };
     const char *part = ANY(parts);
     for (size_t size = (size_t)ANY(sizes); out->size < size;) text_add(out, part);
@@ -138,14 +138,15 @@ static pid_t write_to_pipe(const char *path)
     }
 }
 
-/* The sum of all names, sizes, times and rights of a path, which is within a folder. */
+/* The sum of all names and rights, and of files' sizes and times, of a path within a folder. */
 static uint64_t state_of(int within, const char *name)
 {
     struct stat st;
     uint64_t sum = rng_hash(name);
     if (fstatat(within, name, &st, AT_SYMLINK_NOFOLLOW)) return 0;
     sum = rng_key(sum, (uint64_t)st.st_mode);
-    if (!S_ISDIR(st.st_mode)) return rng_key(rng_key(sum, (uint64_t)st.st_size), (uint64_t)st.st_mtim.tv_nsec);
+    if (S_ISREG(st.st_mode)) return rng_key(rng_key(sum, (uint64_t)st.st_size), (uint64_t)st.st_mtim.tv_nsec);
+    if (!S_ISDIR(st.st_mode)) return sum;                    /* a pipe's time changes when it is read */
     int fd = openat(within, name, O_RDONLY | O_DIRECTORY);
     DIR *dir = fdopendir(fd);
     assert_non_null(dir);
@@ -233,7 +234,7 @@ static int tear_down(void **state)
 
 struct line {
     int verb, n;                         /* its number; words */
-    struct text word[MOST_WORDS];
+    struct text word[MOST_WORDS], files; /* what fuzz.conf and fuzz.py say */
 };
 
 static void add_words(struct line *l, const char *words)
@@ -247,6 +248,8 @@ static void add_words(struct line *l, const char *words)
 static void make_line(struct line *l)
 {
     l->n = 0;
+    text_clear(&l->files);
+    text_add(&l->files, "");
     for (int i = 0; i < MOST_WORDS; i++) {
         text_clear(&l->word[i]);
         text_add(&l->word[i], "");
@@ -264,7 +267,7 @@ static void make_line(struct line *l)
     for (int i = 0; i < l->n; i++) assert_false(l->word[i].failed);
 }
 
-static void make_config(const char *path, int verb)
+static void make_config(const char *path, int verb, struct text *said)
 {
     struct text t = { 0 };
     for (int i = roll(&chance, MOST_LINES); i; i--) {
@@ -278,6 +281,7 @@ static void make_config(const char *path, int verb)
     int fd = open(path, O_WRONLY | O_TRUNC);                 /* in place, and not brought to the disk */
     assert_true(fd >= 0 && write(fd, t.at ? t.at : "", t.size) == (ssize_t)t.size);
     close(fd);
+    text_bytes(said, t.at, t.size);
     text_free(&t);
 }
 
@@ -307,18 +311,17 @@ static const char *fault_of_output(void)
     return errors == 1 ? NULL : "not exactly one line of error";
 }
 
-/* The name is in the line: a value, or the first folder of one, or what is moved out of its way (NAME.1). */
+/* The name is in the line: a value, or the first folder of one, or what is moved out of its way (NAME.1); or in its files. */
 static int is_named(const struct line *l, const char *name)
 {
     size_t n = strcspn(name, ".");
     for (int i = 0; i < l->n; i++)
         for (const char *w = l->word[i].at; w; w = strchr(w, '=') ? strchr(w, '=') + 1 : NULL) {
-            if (!strcmp(w, ".") || !strcmp(w, "./")) return 1;
-            if (!strncmp(w, "./", 2)) w += 2;
+            while (!strncmp(w, "./", 2)) w += 2;
             size_t first = strcspn(w, "/");
-            if ((!strncmp(w, name, first) && !name[first]) || (first == n && !strncmp(w, name, n))) return 1;
+            if (!*w || !strcmp(w, ".") || (!strncmp(w, name, first) && !name[first]) || (first == n && !strncmp(w, name, n))) return 1;
         }
-    return !strcmp(name, "data") || (!strncmp(name, "out", 3) && (!name[3] || name[3] == '.'));
+    return !strcmp(name, "data") || (!strncmp(name, "out", 3) && (!name[3] || name[3] == '.')) || memmem(l->files.at, l->files.size, name, n);
 }
 
 static const char *fault_of_box(const struct line *l)
@@ -375,8 +378,8 @@ static void random_lines(void **state)
         chance = (uint64_t)seed * 1000003 + (uint64_t)i;
         make_line(&l);
         for (int w = 0; w < l.n; w++) words[w + 1] = l.word[w].at;
-        make_config("box/fuzz.conf", l.verb);
-        make_config("box/fuzz.py", l.verb);
+        make_config("box/fuzz.conf", l.verb, &l.files);
+        make_config("box/fuzz.py", l.verb, &l.files);
         box_state = state_of(AT_FDCWD, "box");
         assert_int_equal(chdir("box"), 0);
         start_words(&nib, HOW(.in = ANY(inputs), .seconds = verbs[l.verb].works ? WORKS : SOON, .file_limit = LARGEST, .memory_limit = limited ? MEMORY : 0), words);
@@ -395,6 +398,7 @@ static void random_lines(void **state)
         if (ended[i]) print_message("%6ld ended with %d, %s\n", ended[i], i, error_name(i));
     print_message("%6ld had much to do and were stopped\n", stopped);
     for (int i = 0; i < MOST_WORDS; i++) text_free(&l.word[i]);
+    text_free(&l.files);
 }
 
 /* A verb that is not in the table is not tried. */

@@ -63,7 +63,7 @@ static void counts_times_sizes(void **state)
     uint32_t header[256] = { 20240328, 2, 1 << 24, 0 };      /* llm.c's: as many tokens as may be, and none of them */
     put("bad/tokenizer.bin", header, sizeof header);
     refused(of_tokenizer, "bad/tokenizer.bin", E_DATA, "16777216 tokens in 1024 bytes");
-    put_text("bad/config.json", "{\"model_type\": \"gpt2\", \"vocab_size\": 3, \"n_positions\": 2, \"n_embd\": 16777216, \"n_head\": 1, \"n_layer\": 4096}");
+    put_text("bad/config.json", "{\"model_type\": \"gpt2\", \"vocab_size\": 3, \"n_positions\": 2, \"n_embd\": 4194304, \"n_head\": 1, \"n_layer\": 4096}");
     refused(of_config, "bad/config.json", E_MODEL, "parameters, more than any machine holds");
     put_text("bad/x.model", "minbpe v1\n\n0\n97 97\n256 256\n257 257\n258 258\n259 259\n260 260\n261 261\n262 262\n263 263\n264 264\n265 265\n266 266\n267 267\n268 268\n269 269\n"
                             "270 270\n271 271\n272 272\n273 273\n274 274\n275 275\n276 276\n277 277\n278 278\n");     /* each token twice the one before it */
@@ -150,7 +150,7 @@ static void dimensions_of_zero(void **state)
         for (int k = 0; k < 5; k++) n += snprintf(json + n, sizeof json - (size_t)n, ", \"%s\": %d", keys[k], k != i);
         snprintf(json + n, sizeof json - (size_t)n, "}");
         put_text("bad/config.json", json);
-        refused(of_config, "bad/config.json", E_MODEL, "of 1 or more, not 0");
+        refused(of_config, "bad/config.json", E_MODEL, "of 1 to 16777216, not 0");
     }
     put_text("bad/config.json", "{\"model_type\": \"llama\", \"vocab_size\": 1, \"max_position_embeddings\": 1, \"hidden_size\": 1, \"intermediate_size\": 1, \"num_hidden_layers\": 1, \"num_attention_heads\": 2}");
     refused(of_config, "bad/config.json", E_MODEL, "width 1 does not divide by 2 heads");

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/rng.h"
+#include "base/threads.h"
 #include "cpu/barrier.h"
 #include "cpu/product.h"
 #include "cpu/profile.h"
@@ -105,7 +106,9 @@ int cpu_init(const char *isa, int threads)
     cpu.scratch = NULL;
     cpu.scratch_room = 0;
     memset(cpu.peak, 0, sizeof cpu.peak);
-    return 0;
+    int code = threads_try(cpu.threads);
+    if (code) cpu.threads = 1;
+    return code;
 }
 
 static const struct cpu_table *table(void)

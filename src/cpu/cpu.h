@@ -43,7 +43,7 @@ struct cpu_table {
 
 extern const struct backend cpu_backend;
 
-int  cpu_init(const char *isa, int threads);                     /* NULL: the best that runs here, or NIB_CPU; 0: one per core */
+int  cpu_init(const char *isa, int threads);                     /* NULL: the best that runs here, or NIB_CPU; 0: one per core.  E_MEMORY: so many cannot be had; one works */
 const struct cpu_table *cpu_build(int i);                        /* the builds that run here, scalar first; NULL at the end */
 const char *cpu_isa(void);
 const char *cpu_model(void);                                     /* "Intel(R) Xeon(R) Processor" */

@@ -110,10 +110,10 @@ static double values_of_layer(const struct config *c)
 int config_check(const struct model *m, const struct config *c)
 {
     const struct { const char *name; int64_t value; } sizes[] = {
-        { "layers", c->layers }, { "heads", c->heads }, { "width", c->width }, { "vocabulary", c->vocab }, { "context", c->context },
+        { "layers", c->layers }, { "heads", c->heads }, { "width", c->width }, { "hidden width", c->hidden }, { "vocabulary", c->vocab }, { "context", c->context },
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        FAIL_IF(sizes[i].value < 1 || sizes[i].value > MOST, E_MODEL, "a %s model needs %s of 1 or more, not %lld", m->name, sizes[i].name, (long long)sizes[i].value);
+        FAIL_IF(sizes[i].value < 1 || sizes[i].value > MOST, E_MODEL, "a %s model has %s of 1 to %d, not %lld", m->name, sizes[i].name, MOST, (long long)sizes[i].value);
     FAIL_IF(c->head_dim == c->width / c->heads && c->width % c->heads, E_MODEL, "width %lld does not divide by %lld heads: choose n_embd as a multiple of n_head",
             (long long)c->width, (long long)c->heads);
     FAIL_IF(c->kv_heads < 1 || c->heads % c->kv_heads, E_MODEL, "%lld heads do not divide by %lld key/value heads", (long long)c->heads, (long long)c->kv_heads);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/threads.h"
 
 enum { PART = 32 << 10, GATHER = 8 << 20, PARTS = 4096 };   /* bytes of a part, about; bytes and parts that are gathered */
 
@@ -21,10 +22,13 @@ struct crew {
 
 int crew_open(struct crew **out, const struct crew_task *task, int threads)
 {
+    *out = NULL;
+    if (!threads) threads = omp_get_max_threads();
+    TRY(threads_try(threads));
     struct crew *c = *out = malloc(sizeof *c);
     FAIL_IF(!c, E_MEMORY, "no memory to read texts");
     c->task = *task;
-    c->threads = threads ? threads : omp_get_max_threads();
+    c->threads = threads;
     c->n = 0;
     c->gathered = c->used = 0;
     memset(c->ids, 0, sizeof c->ids);
