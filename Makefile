@@ -28,8 +28,8 @@ debug    := -O1 -DNIB_DEBUG
 sanitize := -O1 -DNIB_DEBUG -DSMALL_PIECES -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Both with clang alone.  Its OpenMP tells ThreadSanitizer who waits for whom, by libarcher, which gcc's does not.
 tsan     := -O1 -fsanitize=thread -fno-omit-frame-pointer
-# For make fuzz: what wraps without being marked (base/wraps.h) is found, too.
-fuzz     := -O2 -DSMALL_PIECES -fsanitize=fuzzer-no-link,address,undefined,unsigned-integer-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
+# For make fuzz: what wraps without being marked (base/wraps.h) is found, and what loses bits or its sign in passing.
+fuzz     := -O2 -DSMALL_PIECES -fsanitize=fuzzer-no-link,address,undefined,unsigned-integer-overflow,implicit-conversion -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # The same bits from gcc and clang: a*b + c is never fused behind our back.

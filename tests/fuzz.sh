@@ -1,7 +1,7 @@
 #!/bin/sh
 # fuzz.sh FUZZER ... -- runs the programs that make fuzz builds (clang's libFuzzer around the entry of a parser, with ASan, UBSan and
-# a check for sums that wrap), each SECONDS_EACH long (default 60) or for COUNT inputs, from the seeds in tests/fuzz/.  What is found
-# stays in build/fuzz; a row a program in tests/results/fuzz.csv.
+# checks for sums that wrap and numbers that lose bits), each SECONDS_EACH long (default 60) or for COUNT inputs, from the seeds in
+# tests/fuzz/.  What is found stays in build/fuzz; a row a program in tests/results/fuzz.csv.
 cd "$(dirname "$0")/.." || exit 1
 . bench/stamp.sh
 seconds=${SECONDS_EACH:-60} seed=${SEED:-1}
