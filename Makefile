@@ -28,6 +28,7 @@ debug    := -O1 -DNIB_DEBUG
 sanitize := -O1 -DNIB_DEBUG -DSMALL_PIECES -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # Both with clang alone.  Its OpenMP tells ThreadSanitizer who waits for whom, by libarcher, which gcc's does not.
 tsan     := -O1 -fsanitize=thread -fno-omit-frame-pointer
+env_tsan := TSAN_OPTIONS=ignore_noninstrumented_modules=1
 # For make fuzz: what wraps without being marked (base/wraps.h) is found, and what loses bits or its sign in passing.
 fuzz     := -O2 -DSMALL_PIECES -fsanitize=fuzzer-no-link,address,undefined,unsigned-integer-overflow,implicit-conversion -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -61,7 +62,7 @@ FUZZED   := $(shell grep -H '^.ifdef FUZZ_' src/*/*.c | sed 's/\(.*\):.ifdef FUZ
 PARSERS  := $(foreach f,$(FUZZED),$(firstword $(subst :, ,$f)))
 REPLAYS  := $(PARSERS:%=$B/tests/replay_%)
 TARGETS  ?= $(PARSERS)
-FUZZERS  := $(TARGETS:%=build/clang-fuzz/tests/fuzz_%)
+FUZZERS  := $(TARGETS:%=$B/tests/fuzz_%)
 
 .PHONY: all deps test demo bench peers install twin arm fuzz fuzz-cli fuzz-plan fuzz-tokenizer mutate kills clean
 .DELETE_ON_ERROR:
@@ -119,7 +120,7 @@ deps:
 	@scripts/deps.sh
 
 test: $(TESTS) $(REPLAYS) $(EXAMPLES) $B/nib
-	@$(if $(filter tsan,$(config)),TSAN_OPTIONS=ignore_noninstrumented_modules=1) NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/run.sh $(TESTS) $(REPLAYS)
+	@$(env_$(config)) NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) tests/run.sh $(TESTS) $(REPLAYS)
 
 demo: deps
 	@$(MAKE) --no-print-directory nib
@@ -149,9 +150,13 @@ fuzz-tokenizer: $B/tests/test_split nib
 kills: $B/tests/test_cli $B/tests/test_shards $B/nib $(EXAMPLES)
 	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) COUNT=$${COUNT:-120} tests/long_run.sh kills $<
 	@NIB=$(abspath $B/nib) COUNT=$${COUNT:-1000} tests/long_run.sh kills_data $B/tests/test_shards
+ifeq ($(config),fuzz)
+fuzz: $(FUZZERS)
+	@tests/fuzz.sh $^
+else
 fuzz:
-	@$(MAKE) --no-print-directory config=fuzz $(FUZZERS)
-	@tests/fuzz.sh $(FUZZERS)
+	@$(MAKE) --no-print-directory config=fuzz $@
+endif
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/nib/config

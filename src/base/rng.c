@@ -6,7 +6,7 @@
 
 uint64_t rng_hash(const char *text) { return rng_hash_bytes(text, strlen(text)); }
 
-WRAPS static uint64_t mix(uint64_t x)                             /* the finisher of splitmix64 */
+WRAPS static uint64_t mix(uint64_t x)                       /* the finisher of splitmix64 */
 {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;

@@ -46,8 +46,8 @@ static void watch_interrupts(void)
 static void on_lost_pages(int signal)
 {
     static const char message[] = "nib: a file that is being read was cut off meanwhile; start again when no other program writes to it\n";
-    (void)signal;
-    if (write(STDERR_FILENO, message, sizeof message - 1)) _exit(E_IO);
+    ssize_t written = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)signal, (void)written;
     _exit(E_IO);
 }
 

@@ -223,7 +223,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_decref(root);
     if (c.layers > FEW_LAYERS) return 0;
     if (weights_new(&w, &null_backend, size % 2 ? TRAINED : FROZEN)) abort();
-    code = plan_it(w, m, &c, size % 2 ? TRAIN : INFER);
+    plan_it(w, m, &c, size % 2 ? TRAIN : INFER);
     weights_measure(w);
     weights_free(w);
     return 0;
