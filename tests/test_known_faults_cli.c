@@ -125,21 +125,21 @@ static void templates_are_text(void **state)
  * before it is taken. */
 static void state_of_a_run(void **state)
 {
-    char **names, path[PATH_SIZE];
+    char **names, newest[64] = "", step[PATH_SIZE], path[PATH_SIZE];
     size_t n;
     (void)state;
     assert_ok(dir_list("good", &names, &n));
-    char newest[PATH_SIZE] = "";
     for (size_t i = 0; i < n; i++)
-        if (!strncmp(names[i], "step-", 5)) snprintf(newest, sizeof newest, "%s", names[i]);
+        if (!strncmp(names[i], "step-", 5)) snprintf(newest, sizeof newest, "%.63s", names[i]);
     free(names);
     assert_true(*newest);
-    snprintf(path, sizeof path, "good/%s", newest);
+    assert_ok(path_join(path, "good", newest));
+    assert_ok(path_join(step, "bad/good", newest));
     assert_ok(dir_list(path, &names, &n));
     for (size_t i = 0; i < n; i++) {
         struct text t = { 0 };
         copy_good();
-        snprintf(path, sizeof path, "bad/good/%s/%s", newest, names[i]);
+        assert_ok(path_join(path, step, names[i]));
         assert_ok(file_read(path, LIMIT, &t));
         memset(t.at, 0xff, t.size < 8 ? t.size : 8);         /* of a safetensors file the size of its header */
         put(path, t.at, t.size);
