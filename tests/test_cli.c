@@ -137,8 +137,8 @@ static void data_of_all_kinds(void **state)
 
 /* ---- metrics.jsonl ---- */
 
-static const char *const step_keys[] = { "step", "loss", "lr", "grad_norm", "ms", "tok_s", "mfu", NULL },
-                  *const evaluation_keys[] = { "step", "train_loss", "val_loss", NULL };
+static const char *const step_keys[] = { "step", "time", "loss", "lr", "grad_norm", "ms", "tok_s", "mfu", NULL },
+                  *const evaluation_keys[] = { "step", "time", "train_loss", "val_loss", "mib", NULL };
 
 /* The object has these keys, each a finite number, and no others. */
 static void assert_numbers(const json_t *o, const char *const *keys, const char *line)
@@ -155,7 +155,7 @@ static void metrics(void **state)
 {
     (void)state;
     struct text all = { 0 };
-    int64_t steps = 0, evaluations = 0, step;
+    int64_t steps = 0, evaluations = 0, events = 0, step;
     char *rest;
     assert_ok(file_read("run/metrics.jsonl", LIMIT, &all));
     assert_int_equal(all.at[all.size - 1], '\n');
@@ -163,7 +163,9 @@ static void metrics(void **state)
         json_t *o;
         assert_ok(json_parse(&o, line, strlen(line), line));
         assert_ok(json_get_int(o, "step", 0, 60, &step, line));
-        if (json_has(o, "val_loss")) {
+        if (json_has(o, "event")) {
+            events++;
+        } else if (json_has(o, "val_loss")) {
             assert_numbers(o, evaluation_keys, line);
             assert_int_equal(step, 20 * evaluations++);
         } else {
@@ -174,6 +176,7 @@ static void metrics(void **state)
     }
     assert_int_equal(steps, 60);
     assert_int_equal(evaluations, 4);
+    assert_int_equal(events, 5);                             /* started, three times saved, finished */
     text_free(&all);
 }
 
@@ -382,29 +385,31 @@ static void info(void **state)
 
 static void check(void **state)
 {
-    static const char *const files[] = { "model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json" };
+    static const char *const files[] = { "model.safetensors", "optimizer.safetensors", "trainer.json", "tokenizer.json", "config.json", "SHA256SUMS" };
+    enum { FILES = sizeof files / sizeof *files };
     (void)state;
     char path[PATH_SIZE];
     runs("train --dataset=my --out_dir=sound " TINY " --max_iters=2 --eval_interval=2 --learning_rate=0 --decay_lr=False");
     runs("train --init_from=resume --out_dir=sound --max_iters=4 --learning_rate=1");        /* the worse, so that both steps stay */
     runs("check sound");
     assert_has(OUT, "sound/step-00000004: verified\n");
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < FILES; i++) {
         struct stat st;
         snprintf(path, sizeof path, "sound/step-00000004/%s", files[i]);
         assert_int_equal(stat(path, &st), 0);
         flip(path, (size_t)st.st_size / 2);
-        fails(E_DATA, i == 3 ? "step-00000004" : files[i], "check sound");
+        fails(E_DATA, i == FILES - 1 ? "step-00000004" : files[i], "check sound");
         assert_has(OUT, "sound/step-00000002: verified\n");
-        assert_int_equal(count(OUT, ": verified\n"), 1);
+        assert_has(OUT, "\nsound: verified\n");
+        assert_int_equal(count(OUT, ": verified\n"), 2);
         flip(path, (size_t)st.st_size / 2);
         runs("check sound");
     }
     assert_int_equal(unlink(path), 0);
-    fails(E_IO, "manifest.json", "check sound");
-    fails(E_IO, "data has no checkpoint", "check data");
+    fails(E_IO, "step-00000004/SHA256SUMS", "check sound");
+    fails(E_IO, "data has no checkpoint, no model and no prepared data", "check data");
     fails(E_IO, "nowhere", "check nowhere");
-    fails(E_USAGE, "which run", "check");
+    fails(E_USAGE, "nib check FOLDER", "check");
 }
 
 static void tales(void **state)
@@ -474,8 +479,11 @@ static void read_metrics(const char *out, struct text *facts)
     assert_ok(path_join(path, out, "metrics.jsonl"));
     assert_ok(file_read(path, LIMIT, &all));
     for (char *line = strtok_r(all.at, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        char *ms = strstr(line, ", \"ms\"");
-        text_format(facts, "%.*s\n", ms ? (int)(ms - line) : (int)strlen(line), line);
+        const char *time_ = strstr(line, ", \"time\""), *ms = strstr(line, ", \"ms\""), *mib = strstr(line, ", \"mib\""), *end_ = ms ? ms : mib ? mib : line + strlen(line);
+        assert_non_null(time_);
+        const char *rest_ = strchr(time_ + 1, ',');
+        if (strstr(line, "\"event\"")) continue;             /* it was interrupted, or not */
+        text_format(facts, "%.*s%.*s\n", (int)(time_ - line), line, (int)(end_ - rest_), rest_);
     }
     text_free(&all);
 }

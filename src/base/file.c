@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -260,6 +261,14 @@ int dir_lock(int *lock, const char *folder, const char *instead)
 void dir_unlock(int lock)
 {
     if (lock >= 0) close(lock);
+}
+
+int dir_free(const char *path, uint64_t *bytes)
+{
+    struct statvfs s;
+    FAIL_IF(statvfs(path, &s), E_IO, "cannot ask for the room in %s: %m", path);
+    *bytes = (uint64_t)s.f_bavail * s.f_frsize;
+    return 0;
 }
 
 static int is_dots(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }

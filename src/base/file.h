@@ -41,13 +41,14 @@ int  dir_make(const char *path);                                         /* and 
 /* Until dir_unlock or the end of the process, whichever way it ends, nobody else gets folder/.lock.  E_BUSY, and `instead` says what to do: somebody has it. */
 int  dir_lock(int *lock, const char *folder, const char *instead);
 void dir_unlock(int lock);                                               /* -1 is fine */
+int  dir_free(const char *path, uint64_t *bytes);                        /* room for files of ours on its disk */
 int  dir_remove(const char *path);                                       /* with its contents, links not followed; absent is fine */
 /* Names in a folder, sorted, without . and ..; the strings and the array are in one block, freed by one free(). */
 int  dir_list(const char *path, char ***names, size_t *n);
 int  cache_path(char out[PATH_SIZE], const char *name);                  /* $XDG_CACHE_HOME/nib/name or ~/.cache/nib/name; folder made */
 
 /* SHA-256 (FIPS 180-4) of bytes as they come. */
-struct sha256 { uint32_t h[8]; uint64_t size; uint8_t block[64]; };
+struct sha256 { uint64_t state[16]; };
 void sha256_start(struct sha256 *s);
 void sha256_add(struct sha256 *s, const void *bytes, size_t n);
 void sha256_end(struct sha256 *s, char hex[65]);                         /* lower case */

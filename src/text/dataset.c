@@ -11,6 +11,7 @@
 #include "base/grow.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "base/sums.h"
 #include "file/pickle.h"
 #include "text/prepare.h"
 #include "token/tokenizer.h"
@@ -343,6 +344,70 @@ int dataset_tell(const struct dataset *d, struct text *out)
     int code = strcmp(tokenizer_fingerprint(t), d->tokenizer) ? 0 : tell_start(d, t, out);
     tokenizer_free(t);
     return code;
+}
+
+/* ---- is it what it was? ---- */
+
+static void sample_split(const struct dataset *d, enum split s, struct sha256 *sum)
+{
+    enum { PLACES = 64, STRETCH = 1024 };
+    size_t n = d->split[s].n, most = n > PLACES * STRETCH ? PLACES * STRETCH : n;
+    for (size_t i = 0; i < most; i++) {
+        size_t at = most < n ? i / STRETCH * (n - STRETCH) / (PLACES - 1) + i % STRETCH : i;
+        uint32_t id = dataset_id(d, s, at);
+        sha256_add(sum, (const uint8_t[]){ (uint8_t)id, (uint8_t)(id >> 8), (uint8_t)(id >> 16), (uint8_t)(id >> 24) }, 4);
+    }
+}
+
+void dataset_mark(const struct dataset *d, struct dataset_mark *m)
+{
+    struct sha256 sum;
+    *m = (struct dataset_mark){ .train = (int64_t)d->split[SPLIT_TRAIN].n, .val = (int64_t)d->split[SPLIT_VAL].n, .vocab = d->vocab };
+    snprintf(m->tokenizer, sizeof m->tokenizer, "%s", d->tokenizer);
+    sha256_start(&sum);
+    sample_split(d, SPLIT_TRAIN, &sum);
+    sample_split(d, SPLIT_VAL, &sum);
+    sha256_end(&sum, m->sample);
+}
+
+int dataset_is(const struct dataset *d, const struct dataset_mark *m, const char *whose)
+{
+    struct dataset_mark now;
+    dataset_mark(d, &now);
+    FAIL_IF(strcmp(now.tokenizer, m->tokenizer), E_USAGE, "%s was trained on ids by tokenizer %s; those of %s are by %s: a run keeps its data; choose another --out_dir and --init_from=%s for a new one",
+            whose, *m->tokenizer ? m->tokenizer : "unknown", d->folder, *now.tokenizer ? now.tokenizer : "an unknown one", whose);
+    int same = now.train == m->train && now.val == m->val && now.vocab == m->vocab && !strcmp(now.sample, m->sample);
+    FAIL_IF(!same, E_USAGE, "%s was trained on %lld tokens, validated on %lld, vocabulary %lld (sample %.8s); %s has %lld, %lld, %lld (%.8s): a run keeps its data; "
+            "choose another --out_dir and --init_from=%s for a new one", whose, (long long)m->train, (long long)m->val, (long long)m->vocab, m->sample, d->folder, (long long)now.train,
+            (long long)now.val, (long long)now.vocab, now.sample, whose);
+    return 0;
+}
+
+static int list_files(const struct dataset *d, enum split s, const struct sums *sums)
+{
+    char path[PATH_SIZE];
+    for (size_t i = 0; i < d->split[s].shards; i++) {
+        TRY(dataset_file(path, d->folder, s, i, d->split[s].shards));
+        FAIL_IF(!sums_find(sums, path_base(path)), E_DATA, "%s/%s does not list %s", d->folder, SUMS_FILE, path_base(path));
+    }
+    return 0;
+}
+
+int dataset_verify(const struct dataset *d, int *known)
+{
+    struct sums sums;
+    char path[PATH_SIZE];
+    TRY(path_join(path, d->folder, "dataset.json"));
+    *known = sums_are_in(d->folder) && path_is_file(path);   /* else nanoGPT has made it its own */
+    if (!*known) return 0;
+    int code = sums_read(&sums, d->folder);
+    if (!code && !sums_find(&sums, "dataset.json")) code = error_set(E_DATA, __FILE__, __LINE__, "%s/%s does not list dataset.json", d->folder, SUMS_FILE);
+    if (!code) code = list_files(d, SPLIT_TRAIN, &sums);
+    if (!code) code = list_files(d, SPLIT_VAL, &sums);
+    if (!code) code = sums_verify(&sums, d->folder);
+    sums_free(&sums);
+    if (!code) return 0;
+    return error_prefix(code, "prepare the data again (--verify=false trains on it as it is)");
 }
 
 /* ---- windows ---- */
