@@ -1,6 +1,6 @@
 /* test_cli.c -- nib as its users see it: the first minutes with each verb, what a run writes, and that a run that was
- * interrupted or killed ends as if it had not been.  SEED and COUNT (kills) may be given in the environment. */
-#include "program.h"
+ * interrupted ends as if it had not been. */
+#include "runs.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -469,45 +469,6 @@ static void examples(void **state)
 
 /* ---- a run that stops goes on as if it had not ---- */
 
-#define LEARNS TINY " --gradient_accumulation_steps=2 --dropout=0.2 --eval_interval=5 --warmup_iters=5 --lr_decay_iters=60 --learning_rate=1e-2 --max_iters=60"
-
-/* Everything that metrics.jsonl says of losses, rates and norms; not of times. */
-static void read_metrics(const char *out, struct text *facts)
-{
-    char path[PATH_SIZE], *rest;
-    struct text all = { 0 };
-    assert_ok(path_join(path, out, "metrics.jsonl"));
-    assert_ok(file_read(path, LIMIT, &all));
-    for (char *line = strtok_r(all.at, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        const char *time_ = strstr(line, ", \"time\""), *ms = strstr(line, ", \"ms\""), *mib = strstr(line, ", \"mib\""), *end_ = ms ? ms : mib ? mib : line + strlen(line);
-        assert_non_null(time_);
-        const char *rest_ = strchr(time_ + 1, ',');
-        if (strstr(line, "\"event\"")) continue;             /* it was interrupted, or not */
-        text_format(facts, "%.*s%.*s\n", (int)(time_ - line), line, (int)(end_ - rest_), rest_);
-    }
-    text_free(&all);
-}
-
-/* Both runs have ended with iteration 60, with the same bits. */
-static void assert_same_runs(const char *a, const char *b)
-{
-    static const char *const files[] = { "model.safetensors", "step-00000060/model.safetensors", "step-00000060/optimizer.safetensors",
-                                         "step-00000060/trainer.json", "config.json" };
-    struct text one = { 0 }, other = { 0 };
-    char x[PATH_SIZE], y[PATH_SIZE];
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        assert_ok(path_join(x, a, files[i]));
-        assert_ok(path_join(y, b, files[i]));
-        assert_same_file(x, y);
-    }
-    read_metrics(a, &one);
-    read_metrics(b, &other);
-    assert_string_equal(one.at, other.at);
-    runs("check %s", b);
-    text_free(&one);
-    text_free(&other);
-}
-
 static void interrupt(const char *options, const char *straight, const char *out, int signal)
 {
     struct program p = { 0 };
@@ -522,7 +483,7 @@ static void interrupt(const char *options, const char *straight, const char *out
     runs("check %s", out);
     runs("train --init_from=resume --out_dir=%s", out);      /* all else is recorded */
     assert_has(OUT, "resumed at iteration ");
-    assert_same_runs(straight, out);
+    assert_same_runs(straight, out, 60);
     for (int i = 0; i < 2; i++) text_free(&p.text[i]);
 }
 
@@ -550,12 +511,12 @@ static void resume_with_other_threads(void **state)
     (void)state;
     runs("train --dataset=my --out_dir=half " LEARNS " --max_iters=30 --threads=2");
     runs("train --init_from=resume --out_dir=half --max_iters=60 --threads=1");
-    assert_same_runs("straight", "half");
+    assert_same_runs("straight", "half", 60);
     runs("train --init_from=resume --out_dir=half");         /* nothing is left to do */
-    assert_same_runs("straight", "half");
+    assert_same_runs("straight", "half", 60);
     fails(E_USAGE, "--n_embd cannot change", "train --init_from=resume --out_dir=half --n_embd=32");
     fails(E_USAGE, "--seed cannot change", "train --init_from=resume --out_dir=half --seed=7");
-    assert_same_runs("straight", "half");
+    assert_same_runs("straight", "half", 60);
 }
 
 /* Data that say nothing of their tokens: the new model speaks as the one it came from. */
@@ -578,10 +539,10 @@ static void same_bits_with_two_threads(void **state)
     assert_has(OUT, "where the time of 59 iterations went");         /* looking changes nothing */
     assert_has(OUT, "\nlinear' ");
     assert_has(OUT, " h.1.mlp.c_proj.weight\n");
-    assert_same_runs("one", "two");
+    assert_same_runs("one", "two", 60);
     runs("train --dataset=my --out_dir=one16 " LEARNS " --dtype=bfloat16 --n_embd=64 --threads=1");
     runs("train --dataset=my --out_dir=two16 " LEARNS " --dtype=bfloat16 --n_embd=64 --threads=2");
-    assert_same_runs("one16", "two16");
+    assert_same_runs("one16", "two16", 60);
 }
 
 /* A run from scratch moves an older one aside; nothing of it is lost. */
@@ -597,46 +558,6 @@ static void another_run_in_the_folder(void **state)
     assert_string_equal(before, after);
     runs("check used.1");
     runs("check used");
-}
-
-/* Lets the run in `out` begin or go on for so long and kills it; 1: it had ended before. */
-static int kill_after(const char *out, const char *options, long us)
-{
-    int code = run("check %s", out), fresh = code == E_IO;   /* nothing saved yet; what is there is sound */
-    if (code && !fresh) fail_msg("%s%s", OUT, ERR);
-    if (fresh) starts(&nib, "train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", out, options);
-    else starts(&nib, "train --init_from=resume --out_dir=%s", out);
-    usleep((useconds_t)us);
-    kill(nib.pid, SIGKILL);
-    code = end(&nib);
-    if (code && code != -SIGKILL) fail_msg("nib ended with %d:\n%s%s", code, OUT, ERR);
-    return !code;
-}
-
-/* Kills at moments drawn from the time that a whole run takes, most of which goes by while checkpoints are written. */
-static void kills(const char *options, const char *name, int n)
-{
-    uint64_t state = (uint64_t)number_from("SEED", 1);
-    char straight[64], out[64];
-    snprintf(straight, sizeof straight, "%s-straight", name);
-    long start = microseconds();
-    runs("train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", straight, options);
-    int whole = (int)(microseconds() - start);
-    for (int i = 0, chain = 0; i < n; chain++) {
-        snprintf(out, sizeof out, "%s-%d", name, chain);
-        while (i < n && !kill_after(out, options, roll(&state, whole))) i++;
-        if (run("check %s", out)) runs("train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", out, options);
-        else runs("train --init_from=resume --out_dir=%s", out);
-        assert_same_runs(straight, out);
-    }
-}
-
-static void resume_after_kills(void **state)
-{
-    (void)state;
-    int n = (int)number_from("COUNT", 12);
-    kills("", "killed", n - n / 3);
-    kills("--dtype=bfloat16 --always_save_checkpoint=false", "killed16", n / 3);
 }
 
 int main(void)
@@ -665,7 +586,6 @@ int main(void)
         cmocka_unit_test(finetuning_keeps_the_tokenizer),
         cmocka_unit_test(same_bits_with_two_threads),
         cmocka_unit_test(another_run_in_the_folder),
-        cmocka_unit_test(resume_after_kills),
     };
     return cmocka_run_group_tests(tests, set_up, leave_program);
 }

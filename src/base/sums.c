@@ -81,10 +81,11 @@ int sums_parse(struct sums *s, const char *text, size_t n, const char *what)
     return 0;
 }
 
-int sums_are_in(const char *folder)
+int sums_look(const char *folder, int *are)
 {
     char path[PATH_SIZE];
-    return !path_join(path, folder, SUMS_FILE) && path_is_file(path);
+    TRY(path_join(path, folder, SUMS_FILE));
+    return path_look(path, are);
 }
 
 int sums_read(struct sums *s, const char *folder)

@@ -19,7 +19,7 @@ int  sums_add_file(struct sums *s, const char *folder, const char *name);       
 int  sums_write(const struct sums *s, const char *folder);                           /* atomically (base/file.h) */
 void sums_free(struct sums *s);
 
-int  sums_are_in(const char *folder);
+int  sums_look(const char *folder, int *are);                                        /* are they there? */
 int  sums_parse(struct sums *s, const char *text, size_t n, const char *what);       /* E_DATA: not as sums_write would write it */
 int  sums_read(struct sums *s, const char *folder);
 const char *sums_find(const struct sums *s, const char *name);                       /* NULL: not listed */

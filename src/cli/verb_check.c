@@ -56,7 +56,9 @@ static int check_unsigned_model(const char *folder)
 static int check_model(const char *folder)
 {
     static const char *const needed[] = { "config.json", "model.safetensors", NULL };
-    if (!sums_are_in(folder)) return tell(folder, check_unsigned_model(folder), "nothing says what its files were; they can be read, fit each other, and all numbers are finite");
+    int are;
+    TRY(sums_look(folder, &are));
+    if (!are) return tell(folder, check_unsigned_model(folder), "nothing says what its files were; they can be read, fit each other, and all numbers are finite");
     return tell(folder, sums_verify_folder(folder, needed), "verified");
 }
 
@@ -65,13 +67,14 @@ static int check_model(const char *folder)
 static int check_run(const char *out, const int64_t *steps, size_t n)
 {
     char name[32], path[PATH_SIZE];
-    int worst = 0, code;
+    int worst = 0, code, are;
     for (size_t i = 0; i < n; i++) {
         step_name(name, steps[i], "");
         TRY(path_join(path, out, name));
         if ((code = tell(path, checkpoint_verify(path), "verified"))) worst = code;
     }
-    if (sums_are_in(out) && (code = check_model(out))) worst = code;
+    TRY(sums_look(out, &are));
+    if (are && (code = check_model(out))) worst = code;
     return worst;
 }
 
@@ -93,10 +96,11 @@ static int check_folder(const char *folder)
     int64_t *steps;
     size_t n;
     TRY(steps_in(folder, &steps, &n));
-    int is_model = has(folder, "config.json"), is_data = has(folder, "dataset.json") || has(folder, "train.bin");
-    int code = n ? check_run(folder, steps, n) : is_model ? check_model(folder) : is_data ? check_data(folder) : E_IO;
+    int is_run = n || has(folder, "run.conf"), is_model = has(folder, "config.json"), is_data = has(folder, "dataset.json") || has(folder, "train.bin");
+    int code = is_run ? check_run(folder, steps, n) : is_model ? check_model(folder) : is_data ? check_data(folder) : E_IO;
     free(steps);
-    FAIL_IF(!n && !is_model && !is_data, E_IO, "%s has no checkpoint, no model and no prepared data", folder);
+    FAIL_IF(is_run && !n, E_IO, "%s has no checkpoint yet", folder);
+    FAIL_IF(!is_run && !is_model && !is_data, E_IO, "%s has no checkpoint, no model and no prepared data", folder);
     return code;
 }
 

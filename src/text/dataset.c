@@ -112,8 +112,10 @@ static int read_meta(struct dataset *d, const char *path)    /* nanoGPT's */
 static int describe(struct dataset *d)
 {
     char path[PATH_SIZE];
+    int is;
     TRY(path_join(path, d->folder, "dataset.json"));
-    if (path_is_file(path)) {
+    TRY(path_look(path, &is));
+    if (is) {
         json_t *root;
         TRY(json_read(&root, path, DESCRIPTION_BYTES));
         int code = read_description(d, root, path);
@@ -121,7 +123,8 @@ static int describe(struct dataset *d)
         return code;
     }
     TRY(path_join(path, d->folder, "meta.pkl"));
-    if (path_is_file(path)) return read_meta(d, path);
+    TRY(path_look(path, &is));
+    if (is) return read_meta(d, path);
     d->vocab = GPT2_VOCAB;
     return 0;
 }
@@ -265,7 +268,9 @@ static int open_all(struct dataset *d, const char *name)
 static int know_tokenizer(struct dataset *d)
 {
     struct tokenizer *t;
-    if (*d->tokenizer || !tokenizer_is_in(d->folder)) return 0;
+    int is;
+    TRY(tokenizer_look(d->folder, &is));
+    if (*d->tokenizer || !is) return 0;
     TRY(tokenizer_open(&t, d->folder));
     snprintf(d->tokenizer, sizeof d->tokenizer, "%s", tokenizer_fingerprint(t));
     tokenizer_free(t);
@@ -296,7 +301,9 @@ void dataset_close(struct dataset *d)
 int dataset_suits(const struct dataset *d, const char *model)
 {
     struct tokenizer *t;
-    if (!*d->tokenizer || !tokenizer_is_in(model)) return 0;
+    int is;
+    TRY(tokenizer_look(model, &is));
+    if (!*d->tokenizer || !is) return 0;
     TRY(tokenizer_open(&t, model));
     int same = !strcmp(tokenizer_fingerprint(t), d->tokenizer);
     int code = same ? 0 : error_set(E_DATA, __FILE__, __LINE__, "%s was made by another tokenizer (%s) than that of %s (%s, vocabulary %u), so its ids mean other things; prepare it with: nib data TEXT --tokenizer=%s",
@@ -330,11 +337,13 @@ static int tell_start(const struct dataset *d, const struct tokenizer *t, struct
 int dataset_tell(const struct dataset *d, struct text *out)
 {
     struct tokenizer *t;
+    int is;
+    TRY(tokenizer_look(d->folder, &is));
     text_format(out, "%s: %zu tokens to train on, %zu to validate, %d bits each, vocabulary %lld%s\n", d->folder, d->split[SPLIT_TRAIN].n, d->split[SPLIT_VAL].n, 8 * d->width, (long long)d->vocab,
                 d->needs < d->vocab && !*d->tokenizer ? " (a guess)" : "");
     if (d->split[SPLIT_TRAIN].shards > 1) text_format(out, "in %zu and %zu shards\n", d->split[SPLIT_TRAIN].shards, d->split[SPLIT_VAL].shards);
     if (d->end >= 0) text_format(out, "%zu and %zu end-of-text tokens (%lld)\n", ends_in(d, SPLIT_TRAIN), ends_in(d, SPLIT_VAL), (long long)d->end);
-    if (!tokenizer_is_in(d->folder)) {
+    if (!is) {
         text_add(out, "no tokenizer lies there\n");
         return 0;
     }
@@ -397,8 +406,11 @@ int dataset_verify(const struct dataset *d, int *known)
 {
     struct sums sums;
     char path[PATH_SIZE];
+    int described;
     TRY(path_join(path, d->folder, "dataset.json"));
-    *known = sums_are_in(d->folder) && path_is_file(path);   /* else nanoGPT has made it its own */
+    TRY(path_look(path, &described));                        /* if it is not, nanoGPT has made the folder its own */
+    TRY(sums_look(d->folder, known));
+    *known = *known && described;
     if (!*known) return 0;
     int code = sums_read(&sums, d->folder);
     if (!code && !sums_find(&sums, "dataset.json")) code = error_set(E_DATA, __FILE__, __LINE__, "%s/%s does not list dataset.json", d->folder, SUMS_FILE);

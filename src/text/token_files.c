@@ -188,7 +188,7 @@ static int move_shards(const struct token_files *f, enum split s)
     for (size_t i = 0; i < t->shards; i++) {
         TRY(shard_path(from, f, s, i));
         TRY(dataset_file(to, f->set.folder, s, i, t->shards));
-        FAIL_IF(is_waiting(f, s, i) && rename(from, to), E_IO, "cannot write %s: %m", to);
+        FAIL_IF(rename(from, to) && errno != ENOENT, E_IO, "cannot write %s: %m", to);      /* what an earlier commit moved is there */
     }
     return 0;
 }
@@ -207,11 +207,13 @@ static int sum_all(const struct token_files *f, struct sums *sums)
 {
     static const char *const others[] = { "dataset.json", "tokenizer.json", "tokenizer_config.json", "meta.pkl" };
     char path[PATH_SIZE];
+    int is;
     TRY(sum_shards(f, SPLIT_TRAIN, sums));
     TRY(sum_shards(f, SPLIT_VAL, sums));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         TRY(path_join(path, f->set.folder, others[i]));
-        if (path_is_file(path)) TRY(sums_add_file(sums, f->set.folder, others[i]));
+        TRY(path_look(path, &is));
+        if (is) TRY(sums_add_file(sums, f->set.folder, others[i]));
     }
     return sums_write(sums, f->set.folder);
 }

@@ -156,8 +156,10 @@ static int write_files(const char *folder, const struct trainer *t, const struct
     TRY(write_trainer(folder, t, s));
     for (int i = 0; i < FILES; i++) {
         char path[PATH_SIZE];
+        int is;
         TRY(path_join(path, folder, files[i]));
-        if (path_is_file(path) && !sums_find(sums, files[i])) TRY(sums_add_file(sums, folder, files[i]));
+        TRY(path_look(path, &is));
+        if (is && !sums_find(sums, files[i])) TRY(sums_add_file(sums, folder, files[i]));
     }
     TRY(sums_write(sums, folder));
     return file_sync(folder);

@@ -5,8 +5,8 @@
  *     out/step-00000250/        ... and renamed, and out/ is fsynced
  *     out/model.safetensors     a hard link to the best step's, as are config.json and all else of a model folder; SHA256SUMS of them
  *
- * A reader takes the newest folder that is what its SHA256SUMS says.  Deleting removes SHA256SUMS first.  What was found damaged
- * is renamed, out/step-00000300.rejected, until the run has come so far again. */
+ * A reader takes the newest folder that is what its SHA256SUMS says.  One that goes is renamed to out/step-00000250.old before its
+ * files are removed.  What was found damaged becomes out/step-00000300.rejected, until the run has come so far again. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 #include "text/dataset.h"

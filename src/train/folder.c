@@ -26,9 +26,10 @@ static int is_run(const char *out, int *is)
     *is = 0;
     if (!path_is_dir(out)) return 0;
     TRY(path_join(path, out, "model.safetensors"));
+    TRY(path_look(path, is));
     TRY(steps_in(out, &steps, &n));
     free(steps);
-    *is = n > 0 || path_is_file(path);
+    *is = *is || n > 0;
     return 0;
 }
 
@@ -113,9 +114,10 @@ static int check_room(const struct run *r)
 static int begin(struct run *r)
 {
     TRY(move_aside(r));
+    TRY(dir_sweep(r->s->out_dir));
     TRY(check_room(r));
+    TRY(record(r));                                          /* first: now it is a run */
     TRY(checkpoint_describe(r->s->out_dir, r->model, &r->config, &r->around));
-    TRY(record(r));
     r->saved = -1;
     TRY(metrics_open(&r->metrics, r->s->out_dir, 0, -1));
     metrics_event(&r->metrics, 0, "started", "");
@@ -138,6 +140,7 @@ static int go_on(struct run *r)
     const char *out = r->s->out_dir;
     struct text changes = { 0 };
     int code = find_changes(r, &changes);
+    if (!code) code = dir_sweep(out);
     if (!code) code = retention_go_back(out, p->iteration);
     if (!code) code = check_room(r);
     if (!code) code = record(r);

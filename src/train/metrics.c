@@ -52,8 +52,10 @@ int metrics_open(struct metrics *m, const char *out, int64_t iteration, int64_t 
 {
     char path[PATH_SIZE];
     *m = (struct metrics){ .file = -1 };
+    int is;
     TRY(path_join(path, out, NAME));
-    if (path_is_file(path)) TRY(cut(path, iteration, evaluated));
+    TRY(path_look(path, &is));
+    if (is) TRY(cut(path, iteration, evaluated));
     m->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     FAIL_IF(m->file < 0, E_IO, "%s: %s", path, strerror(errno));
     return 0;

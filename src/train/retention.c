@@ -1,4 +1,4 @@
-/* retention.c -- old checkpoints go, the manifest first. */
+/* retention.c -- old checkpoints go: first their name, then their files. */
 #include "train/retention.h"
 
 #include <errno.h>
@@ -6,13 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/sums.h"
 
-static const char DRAFT[] = ".tmp", REJECTED[] = ".rejected";
+static const char DRAFT[] = ".tmp", OLD[] = ".old", REJECTED[] = ".rejected";
 
 /* ---- what is kept ---- */
 
@@ -92,15 +90,23 @@ static int step_path(char path[PATH_SIZE], const char *out, int64_t iteration, c
 
 /* ---- removing ---- */
 
+static int rename_step(const char *out, int64_t iteration, const char *suffix)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+    TRY(step_path(from, out, iteration, ""));
+    TRY(step_path(to, out, iteration, suffix));
+    TRY(dir_remove(to));
+    FAIL_IF(rename(from, to) && errno != ENOENT, E_IO, "cannot rename %s: %m", from);
+    return 0;
+}
+
 int step_remove(const char *out, int64_t iteration)
 {
-    char folder[PATH_SIZE], path[PATH_SIZE];
-    TRY(step_path(folder, out, iteration, ""));
-    if (!path_is_dir(folder)) return dir_remove(folder);
-    TRY(path_join(path, folder, SUMS_FILE));
-    FAIL_IF(unlink(path) && errno != ENOENT, E_IO, "cannot remove %s: %m", path);
-    TRY(file_sync(folder));
-    return dir_remove(folder);
+    char path[PATH_SIZE];
+    TRY(step_path(path, out, iteration, OLD));
+    TRY(rename_step(out, iteration, OLD));
+    TRY(file_sync(out));
+    return dir_remove(path);
 }
 
 /* Folders of a suffix up to an iteration. */
@@ -119,6 +125,13 @@ static int remove_others(const char *out, const char *suffix, int64_t most)
     return code;
 }
 
+/* What was not finished, or not quite removed. */
+static int remove_unnamed(const char *out)
+{
+    TRY(remove_others(out, DRAFT, INT64_MAX));
+    return remove_others(out, OLD, INT64_MAX);
+}
+
 static int is_kept(const struct keep *k, int64_t step, size_t newer, int64_t best)
 {
     return newer < (size_t)k->last || (k->best && step == best) || (k->every && step > 0 && step % k->every == 0);
@@ -128,7 +141,7 @@ int retention_prune(const char *out, const struct keep *k, int64_t newest, int64
 {
     int64_t *steps;
     size_t n;
-    TRY(remove_others(out, DRAFT, INT64_MAX));
+    TRY(remove_unnamed(out));
     TRY(remove_others(out, REJECTED, newest));
     int code = steps_in(out, &steps, &n);
     if (code) return code;
@@ -140,19 +153,13 @@ int retention_prune(const char *out, const struct keep *k, int64_t newest, int64
 
 int retention_go_back(const char *out, int64_t iteration)
 {
-    char from[PATH_SIZE], to[PATH_SIZE];
     int64_t *steps;
     size_t n;
-    TRY(remove_others(out, DRAFT, INT64_MAX));
+    TRY(remove_unnamed(out));
     int code = steps_in(out, &steps, &n);
     if (code) return code;
-    for (size_t i = 0; i < n && !code; i++) {
-        if (steps[i] <= iteration) continue;
-        code = step_path(from, out, steps[i], "");
-        if (!code) code = step_path(to, out, steps[i], REJECTED);
-        if (!code) code = dir_remove(to);
-        if (!code && rename(from, to)) code = error_set(E_IO, __FILE__, __LINE__, "cannot set %s aside: %m", from);
-    }
+    for (size_t i = 0; i < n && !code; i++)
+        if (steps[i] > iteration) code = rename_step(out, steps[i], REJECTED);
     free(steps);
     return code;
 }

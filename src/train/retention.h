@@ -21,7 +21,7 @@ int retention_prune(const char *out, const struct keep *k, int64_t newest, int64
 /* Those behind an iteration that the run goes back to are set aside as rejected; the drafts of killed runs go. */
 int retention_go_back(const char *out, int64_t iteration);
 
-/* Removes a checkpoint such that what a crash leaves of it is not taken for one.  Absent is fine. */
+/* Removes a checkpoint under another name (step-00000250.old), so that what a crash leaves of it is not taken for one.  Absent is fine. */
 int step_remove(const char *out, int64_t iteration);
 
 #endif
