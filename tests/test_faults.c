@@ -34,7 +34,7 @@ static int skip_without_tracing(void)
 /* Short, but with all that saving does: a first, a better and a worse checkpoint, an old one that goes. */
 #define SHORT TINY " --gradient_accumulation_steps=2 --dropout=0.2 --warmup_iters=0 --learning_rate=1e-2 --max_iters=6 --eval_interval=2 --log_interval=1000"
 enum { LAST = 6 };
-static const char *const variants[] = { "--dtype=float32", "--dtype=bfloat16 --keep=last", "--always_save_checkpoint=false --keep=last,every:4", "--sample_interval=3 --dtype=float32" };
+static const char *const variants[] = { "--dtype=float32", "--dtype=bfloat16 --keep=last", "--always_save_checkpoint=false --keep=last,every:4 --dtype=float32", "--sample_interval=3 --dtype=float32" };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
 static const char *straight(int variant)                     /* the folder of the run that nothing happens to */
