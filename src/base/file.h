@@ -41,6 +41,7 @@ int  dir_make(const char *path);                                         /* and 
 /* Until dir_unlock or the end of the process, whichever way it ends, nobody else gets folder/.lock.  E_BUSY, and `instead` says what to do: somebody has it. */
 int  dir_lock(int *lock, const char *folder, const char *instead);
 void dir_unlock(int lock);                                               /* -1 is fine */
+int  dir_locked(const char *folder);                                     /* somebody has it now */
 int  dir_remove(const char *path);                                       /* with its contents, links not followed; absent is fine */
 /* Names in a folder, sorted, without . and ..; the strings and the array are in one block, freed by one free(). */
 int  dir_list(const char *path, char ***names, size_t *n);
