@@ -1,0 +1,458 @@
+/* report.c -- the page, from top to bottom. */
+#include "report/report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base64.h"
+#include "base/embed.h"
+#include "base/error.h"
+#include "report/html.h"
+#include "report/view.h"
+
+EMBED(report_css, "report/report.css");
+EMBED(report_js, "report/report.js");
+
+struct page { struct text *out; const struct report_run *run; int n; int64_t last; };         /* last: the longest run's */
+
+/* ---- numbers as people write them ---- */
+
+static void add_whole(struct text *out, double x) { scale_number(out, x, 1, fmax(fabs(x), 1)); }
+
+static void add_loss(struct text *out, double x)
+{
+    if (isnan(x)) text_add(out, "–");
+    else text_format(out, "%.4f", x);
+}
+
+/* "45 s", "12 min", "3 h 20 min", "2 d 4 h" */
+static void add_span(struct text *out, double seconds)
+{
+    static const struct { double size; const char *name, *rest; double part; } units[] = { { 86400, "d", "h", 3600 }, { 3600, "h", "min", 60 }, { 60, "min", "s", 1 } };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (seconds < units[i].size) continue;
+        text_format(out, "%.0f %s", floor(seconds / units[i].size), units[i].name);
+        double rest = floor(fmod(seconds, units[i].size) / units[i].part);
+        if (rest > 0) text_format(out, " %.0f %s", rest, units[i].rest);
+        return;
+    }
+    text_format(out, "%.0f s", seconds);
+}
+
+static void add_moment(struct text *out, double t, const char *format)
+{
+    time_t whole = (time_t)t;
+    struct tm local;
+    char line[64] = "";
+    if (t > 0 && localtime_r(&whole, &local)) strftime(line, sizeof line, format, &local);
+    text_add(out, line);
+}
+
+static double smoothed_last(const struct series *s)
+{
+    double *smooth = s->n ? malloc(s->n * sizeof *smooth) : NULL, last = NAN;
+    if (smooth) series_smooth(s, smooth), last = smooth[s->n - 1];
+    free(smooth);
+    return last;
+}
+
+/* ---- the head ---- */
+
+/* 'sha256-...' of what stands between the tags: whoever gets something else into the page has not this hash. */
+static void add_source(struct text *out, const char *text, const char *end)
+{
+    struct sha256 s;
+    char hex[65];
+    unsigned char bytes[32];
+    sha256_start(&s);
+    sha256_add(&s, text, (size_t)(end - text));
+    sha256_end(&s, hex);
+    for (int i = 0; i < 32; i++) bytes[i] = (unsigned char)strtoul((const char[]){ hex[2 * i], hex[2 * i + 1], 0 }, NULL, 16);
+    text_add(out, "'sha256-");
+    base64_encode(out, bytes, sizeof bytes);
+    text_add(out, "'");
+}
+
+static void add_title(const struct page *p)
+{
+    if (p->n == 1) html_add(p->out, p->run->name);
+    else text_format(p->out, "%d runs", p->n);
+}
+
+static void add_head(const struct page *p)
+{
+    text_add(p->out, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; form-action 'none'; style-src ");
+    add_source(p->out, report_css, report_css_end);
+    text_add(p->out, "; script-src ");
+    add_source(p->out, report_js, report_js_end);
+    text_add(p->out, "\">\n<title>");
+    add_title(p);
+    text_add(p->out, "</title>\n<style>");
+    text_add(p->out, report_css);
+    text_add(p->out, "</style>\n<main>\n<h1>");
+    add_title(p);
+    text_add(p->out, "</h1>\n");
+    if (p->n > 1 || !p->run->about) return;
+    text_add(p->out, "<p class=\"about\">");
+    html_add(p->out, p->run->about);
+    text_add(p->out, "</p>\n");
+}
+
+/* ---- the figures of one run ---- */
+
+static void open_figure(struct text *out, const char *name) { text_format(out, "<div><dt>%s</dt><dd>", name); }
+static void close_figure(struct text *out) { text_add(out, "</dd></div>\n"); }
+
+static void add_state(struct text *out, const struct report_run *r)
+{
+    const char *state = history_state(r->history, r->alive);
+    text_format(out, strcmp(state, "broke off") ? "%s" : "<span class=\"warn\">%s</span>", state);
+}
+
+/* Where the best validation loss was is written behind `before`. */
+static void add_best(struct text *out, const struct report_run *r, const char *before)
+{
+    const struct point *best = series_best(&r->history->series[SERIES_VAL_LOSS]);
+    add_loss(out, best ? best->least : NAN);
+    text_add(out, before);
+    if (best) add_whole(out, (double)best->least_at);
+}
+
+static void add_progress(struct text *out, const struct report_run *r)
+{
+    int64_t skipped = r->history->notes[NOTE_SKIPPED].count;
+    add_whole(out, (double)r->history->done);
+    if (r->iterations) text_add(out, "<small>of "), add_whole(out, (double)r->iterations), text_add(out, "</small>");
+    if (skipped) text_add(out, "<small class=\"warn\">"), add_whole(out, (double)skipped), text_add(out, " skipped</small>");
+}
+
+static void add_figures(const struct page *p)
+{
+    const struct history *h = p->run->history;
+    struct text *out = p->out;
+    text_add(out, "<dl>\n");
+    open_figure(out, "State"), add_state(out, p->run);
+    if (h->time > 0) text_add(out, "<small>"), add_moment(out, h->time, "%Y-%m-%d %H:%M"), text_add(out, "</small>");
+    close_figure(out);
+    open_figure(out, "Iterations"), add_progress(out, p->run), close_figure(out);
+    if (h->seconds > 0) open_figure(out, "Time"), add_span(out, h->seconds), close_figure(out);
+    open_figure(out, "Validation loss"), add_best(out, p->run, "<small>best, at "), text_add(out, "</small>"), close_figure(out);
+    open_figure(out, "Training loss"), add_loss(out, smoothed_last(&h->series[SERIES_LOSS])), text_add(out, "<small>smoothed</small>"), close_figure(out);
+    if (h->series[SERIES_TOK_S].n) open_figure(out, "Tokens a second"), add_whole(out, smoothed_last(&h->series[SERIES_TOK_S])), close_figure(out);
+    if (h->series[SERIES_MIB].n) open_figure(out, "Memory"), add_whole(out, series_last(&h->series[SERIES_MIB])), text_add(out, " MiB"), close_figure(out);
+    text_add(out, "</dl>\n");
+}
+
+/* ---- the figures of several ---- */
+
+static void add_name(const struct page *p, int i)
+{
+    text_format(p->out, "<span class=\"key nowrap c%d%s\">", i % COLOURS, i >= COLOURS ? " dashed" : "");
+    html_add(p->out, p->run[i].name);
+    text_add(p->out, "</span>");
+}
+
+static void add_cell(struct text *out, double x)
+{
+    text_add(out, "<td class=\"n\">");
+    add_loss(out, x);
+}
+
+static void add_row(const struct page *p, int i)
+{
+    struct text *out = p->out;
+    const struct report_run *r = &p->run[i];
+    const struct history *h = r->history;
+    text_add(out, "<tr><td>");
+    add_name(p, i);
+    text_add(out, "<td>");
+    add_state(out, r);
+    text_add(out, "<td class=\"n\">");
+    add_whole(out, (double)h->done);
+    text_add(out, "<td class=\"n\">");
+    if (h->seconds > 0) add_span(out, h->seconds);
+    text_add(out, "<td class=\"n\">");
+    add_best(out, r, "<td class=\"n soft\">");
+    add_cell(out, series_last(&h->series[SERIES_VAL_LOSS]));
+    add_cell(out, smoothed_last(&h->series[SERIES_LOSS]));
+    text_add(out, "<td class=\"n\">");
+    if (h->series[SERIES_TOK_S].n) add_whole(out, smoothed_last(&h->series[SERIES_TOK_S]));
+    text_add(out, "</tr>\n");
+}
+
+static void add_rows(const struct page *p)
+{
+    text_add(p->out, "<div class=\"scroll\"><table>\n<tr><th>Run<th>State<th class=\"n\">Iterations<th class=\"n\">Time<th class=\"n\">Best validation loss"
+             "<th class=\"n\">at<th class=\"n\">Last<th class=\"n\">Training loss<th class=\"n\">Tokens a second</tr>\n");
+    for (int i = 0; i < p->n; i++) add_row(p, i);
+    text_add(p->out, "</table></div>\n");
+}
+
+/* ---- charts ---- */
+
+/* Of one run what happened is marked. */
+static int add_own_charts(const struct page *p)
+{
+    const struct note *list[2 * NOTES_KEPT];
+    int64_t mark[2 * NOTES_KEPT];
+    size_t n = history_happened(p->run->history, list), marks = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i]->name, "saved") && strcmp(list[i]->name, "started") && strcmp(list[i]->name, "finished")) mark[marks++] = list[i]->step;
+    for (int v = 0; v < view_count; v++) {
+        struct curve curve[VIEW_CURVES];
+        struct chart c = view_chart(&views[v], p->run->history, curve);
+        c.mark = mark;
+        c.marks = marks;
+        if (!chart_is_empty(&c)) TRY(chart_figure(p->out, &c));
+    }
+    return 0;
+}
+
+static int add_shared_chart(const struct page *p, const struct view *v, int which, struct curve *curve)
+{
+    for (int i = 0; i < p->n; i++) curve[i] = (struct curve){ p->run[i].name, &p->run[i].history->series[v->curve[which].kind], v->curve[which].style, i };
+    struct chart c = { .title = v->curve[which].alone, .curve = curve, .n = p->n, .log = v->log, .zero = v->zero, .wide = v->wide, .last = p->last };
+    return chart_is_empty(&c) ? 0 : chart_figure(p->out, &c);
+}
+
+static int add_shared_charts(const struct page *p)
+{
+    struct curve *curve = calloc((size_t)p->n, sizeof *curve);
+    int code = 0;
+    FAIL_IF(!curve, E_MEMORY, "no memory for the curves of %d runs", p->n);
+    for (int v = 0; v < view_count; v++)
+        for (int k = views[v].n; k-- > 0 && !code;)          /* the validation loss first */
+            if (views[v].curve[k].alone) code = add_shared_chart(p, &views[v], k, curve);
+    free(curve);
+    return code;
+}
+
+static int add_charts(const struct page *p)
+{
+    text_format(p->out, "<div class=\"charts%s\">\n", p->n > 1 ? " many" : "");
+    TRY(p->n == 1 ? add_own_charts(p) : add_shared_charts(p));
+    text_add(p->out, "</div>\n");
+    return 0;
+}
+
+/* ---- samples ---- */
+
+static void add_sample(const struct page *p, int run, const struct note *n)
+{
+    text_add(p->out, "<small>");
+    if (p->n > 1) add_name(p, run), text_add(p->out, ", ");
+    text_add(p->out, "iteration ");
+    add_whole(p->out, (double)n->step);
+    if (n->time > 0) add_moment(p->out, n->time, ", %H:%M:%S");
+    text_add(p->out, "</small>\n<pre dir=\"auto\">\n");             /* the line end behind <pre> is dropped */
+    html_add(p->out, n->text);
+    text_add(p->out, "</pre>\n");
+}
+
+/* The newest first; of several runs the newest of each. */
+static void add_samples(const struct page *p)
+{
+    int any = 0;
+    for (int r = 0; r < p->n; r++) {
+        const struct notes *s = &p->run[r].history->notes[NOTE_SAMPLE];
+        if (!s->n) continue;
+        if (!any++) text_add(p->out, "<h2>What it writes</h2>\n");
+        add_sample(p, r, &s->kept[s->n - 1]);
+        if (p->n > 1 || s->n == 1) continue;
+        text_add(p->out, "<details><summary>Before</summary>\n");
+        for (size_t i = s->n - 1; i-- > 0;) add_sample(p, r, &s->kept[i]);
+        text_add(p->out, "</details>\n");
+    }
+}
+
+/* ---- what happened ---- */
+
+static void add_steps(struct text *out, const struct note *n)
+{
+    add_whole(out, (double)n->step);
+    if (n->last > n->step) text_add(out, "–"), add_whole(out, (double)n->last);
+}
+
+static int is_warning(const char *name)
+{
+    static const char *const names[] = { "save_failed", "rejected", "rolled_back", "skipped" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) return 1;
+    return 0;
+}
+
+static void add_happening(const struct page *p, int run, const struct note *n)
+{
+    text_add(p->out, "<tr><td class=\"nowrap soft\">");
+    add_moment(p->out, n->time, "%Y-%m-%d %H:%M:%S");
+    if (p->n > 1) text_add(p->out, "<td>"), add_name(p, run);
+    text_add(p->out, "<td class=\"n\">");
+    add_steps(p->out, n);
+    text_format(p->out, "<td class=\"nowrap%s\">", is_warning(n->name) ? " warn" : "");
+    for (const char *c = n->name; *c; c++) html_add(p->out, (const char[]){ *c == '_' ? ' ' : *c, 0 });
+    if (n->n > 1) text_format(p->out, " × %lld", (long long)n->n);
+    text_add(p->out, "<td>");
+    html_add(p->out, n->text);
+    text_add(p->out, "</tr>\n");
+}
+
+static void add_happenings(const struct page *p)
+{
+    const struct note *list[2 * NOTES_KEPT];
+    int64_t dropped = 0;
+    int any = 0;
+    for (int r = 0; r < p->n; r++) {
+        size_t n = history_happened(p->run[r].history, list);
+        for (size_t i = 0; i < n; i++) {
+            if (!any++) text_format(p->out, "<h2>What happened</h2>\n<div class=\"scroll\"><table class=\"all\">\n<tr><th>Time%s<th class=\"n\">Iteration<th>Event<th></tr>\n", p->n > 1 ? "<th>Run" : "");
+            add_happening(p, r, list[i]);
+        }
+        dropped += p->run[r].history->notes[NOTE_EVENT].dropped + p->run[r].history->notes[NOTE_SKIPPED].dropped;
+    }
+    if (any) text_add(p->out, "</table></div>\n");
+    if (dropped) text_format(p->out, "<p class=\"soft\">%lld more, in the middle, are only in metrics.jsonl.</p>\n", (long long)dropped);
+}
+
+/* ---- configuration ---- */
+
+static int is_changed(const struct report_option *o) { return strcmp(o->value, o->initial) != 0; }
+
+static void add_own_options(const struct page *p)
+{
+    const struct report_option *o = p->run->option, *end = o + p->run->options;
+    if (o == end) return;
+    text_add(p->out, "<h2>Configuration</h2>\n<div class=\"scroll\"><table>\n<tr><th>Option<th>Value<th>Default</tr>\n");
+    for (; o < end; o++) {
+        if (!is_changed(o)) continue;
+        text_add(p->out, "<tr><td>"), html_add(p->out, o->name);
+        text_add(p->out, "<td>"), html_add(p->out, o->value);
+        text_add(p->out, "<td class=\"soft\">"), html_add(p->out, o->initial);
+        text_add(p->out, "</tr>\n");
+    }
+    text_add(p->out, "</table></div>\n<details><summary>As they are by default</summary>\n<div class=\"columns\">\n");
+    for (o = p->run->option; o < end; o++) {
+        if (is_changed(o)) continue;
+        text_add(p->out, "<div><span>"), html_add(p->out, o->name);
+        text_add(p->out, "</span><span class=\"soft\">"), html_add(p->out, o->value);
+        text_add(p->out, "</span></div>\n");
+    }
+    text_add(p->out, "</div></details>\n");
+}
+
+static const char *value_of(const struct report_run *r, const char *name)
+{
+    for (int i = 0; i < r->options; i++)
+        if (!strcmp(r->option[i].name, name)) return r->option[i].value;
+    return "–";
+}
+
+static int differs(const struct page *p, const char *name)
+{
+    for (int i = 1; i < p->n; i++)
+        if (strcmp(value_of(&p->run[i], name), value_of(&p->run[0], name))) return 1;
+    return 0;
+}
+
+/* Options are those of the run that has most: one without a configuration has none. */
+static void add_differences(const struct page *p)
+{
+    const struct report_run *most = p->run;
+    int any = 0;
+    for (int i = 1; i < p->n; i++) most = p->run[i].options > most->options ? &p->run[i] : most;
+    for (const struct report_option *o = most->option; o < most->option + most->options; o++) {
+        if (!differs(p, o->name)) continue;
+        if (!any++) {
+            text_add(p->out, "<h2>Where their configurations differ</h2>\n<div class=\"scroll\"><table>\n<tr><th>Option");
+            for (int i = 0; i < p->n; i++) text_add(p->out, "<th>"), add_name(p, i);
+            text_add(p->out, "</tr>\n");
+        }
+        text_add(p->out, "<tr><td>"), html_add(p->out, o->name);
+        for (int i = 0; i < p->n; i++) text_add(p->out, "<td>"), html_add(p->out, value_of(&p->run[i], o->name));
+        text_add(p->out, "</tr>\n");
+    }
+    if (any) text_add(p->out, "</table></div>\n");
+}
+
+/* ---- the whole ---- */
+
+static void add_foot(const struct page *p)
+{
+    int64_t unreadable = 0;
+    for (int i = 0; i < p->n; i++) unreadable += p->run[i].history->unreadable;
+    text_add(p->out, "<footer>nib, ");
+    add_moment(p->out, (double)time(NULL), "%Y-%m-%d %H:%M:%S");
+    if (unreadable) text_format(p->out, "; %lld line%s of metrics.jsonl could not be read", (long long)unreadable, unreadable == 1 ? "" : "s");
+    text_add(p->out, "</footer>\n</main>\n<script>");
+    text_add(p->out, report_js);
+    text_add(p->out, "</script>\n</html>\n");
+}
+
+int report_page(struct text *out, const struct report_run *run, int n)
+{
+    struct page p = { .out = out, .run = run, .n = n };
+    for (int i = 0; i < n; i++) p.last = run[i].history->done > p.last ? run[i].history->done : p.last;
+    add_head(&p);
+    if (n == 1) add_figures(&p);
+    else add_rows(&p);
+    TRY(add_charts(&p));
+    if (n > 1) add_differences(&p);
+    add_samples(&p);
+    add_happenings(&p);
+    if (n == 1) add_own_options(&p);
+    add_foot(&p);
+    FAIL_IF(out->failed, E_MEMORY, "no memory for a page");
+    return 0;
+}
+
+int report_write(const struct report_run *run, int n, const char *path)
+{
+    struct text out = { 0 };
+    int code = report_page(&out, run, n);
+    if (!code) code = file_write(path, out.at, out.size);
+    text_free(&out);
+    return code;
+}
+
+/* ---- from options ---- */
+
+/* The default in the form of a value, so that 6e-4 is no change of 0.0006: the table is set anew, into memory of its own. */
+static int defaults_of(const struct options *o, struct arena *memory, struct options *d)
+{
+    size_t size = 0;
+    for (int i = 0; i < o->n; i++) size = o->table[i].offset > size ? o->table[i].offset : size;
+    *d = (struct options){ .table = o->table, .n = o->n, .memory = memory, .values = arena_take(memory, size + sizeof(double)) };
+    FAIL_IF(!d->values, E_MEMORY, "no memory for a configuration");
+    return options_defaults(d);
+}
+
+/* A text as it is, all else in the notation of configurations. */
+static const char *written(const struct options *o, const struct option *p, struct arena *memory)
+{
+    struct text t = { 0 };
+    struct value v = options_value(o, p);
+    if (v.kind == VALUE_TEXT) text_add(&t, v.text);
+    else value_write(v, &t);
+    const char *copy = t.failed ? NULL : arena_copy(memory, t.at);
+    text_free(&t);
+    return copy;
+}
+
+int report_options(const struct options *o, struct arena *memory, struct report_run *run)
+{
+    struct options d;
+    struct report_option *list = arena_take(memory, (size_t)o->n * sizeof *list);
+    TRY(defaults_of(o, memory, &d));
+    run->option = list;
+    run->options = 0;
+    for (const struct option *p = o->table; list && p < o->table + o->n; p++) {
+        if (p->flags & OPTION_NO_EFFECT) continue;
+        *list++ = (struct report_option){ p->name, written(o, p, memory), written(&d, p, memory) };
+        run->options++;
+        if (!list[-1].value || !list[-1].initial) list = NULL;
+    }
+    FAIL_IF(!list, E_MEMORY, "no memory for a configuration");
+    return 0;
+}

@@ -1,0 +1,138 @@
+/* scale.c -- round numbers on an axis. */
+#include "report/scale.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what is shown ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of values in order: the middle 98 %, and around them what there is within half of what these span. */
+static struct scale ends(const double *v, size_t n, double least, double most)
+{
+    double low = v[n / 100], high = v[n - 1 - n / 100], span = high - low;
+    return (struct scale){ .from = fmax(least, low - span / 2), .to = fmin(most, high + span / 2) };
+}
+
+struct scale scale_fit(double *v, size_t n, double least, double most, int log, int zero)
+{
+    qsort(v, n, sizeof *v, ascending);
+    struct scale s = ends(v, n, fmin(least, v[0]), fmax(most, v[n - 1]));
+    if (log && s.from > 0 && s.to / s.from > SCALE_WIDE) {
+        double margin = pow(s.to / s.from, 0.03);
+        return (struct scale){ s.from / margin, s.to * margin, 1 };
+    }
+    if (zero && s.from >= 0) s.from = 0;
+    double margin = fmax((s.to - s.from) * 0.04, fmax(fmax(fabs(s.from), fabs(s.to)) * 1e-3, 1e-12));
+    if (s.from != 0 || !zero) s.from -= margin;
+    s.to += margin;
+    return s;
+}
+
+double scale_at(const struct scale *s, double x)
+{
+    double at = s->log ? (x > 0 ? log(x / s->from) / log(s->to / s->from) : -1) : (x - s->from) / (s->to - s->from);
+    return at < -1 ? -1 : at > 2 ? 2 : at;
+}
+
+/* ---- ticks ---- */
+
+static int has_decades(const struct scale *s) { return s->log && s->to >= SCALE_WIDE * s->from; }
+
+/* The numbers m * 10^e within s, for the e from low to high; how many there are, though no more than MOST_TICKS are stored. */
+static int decades(const struct scale *s, const char *mantissas, int every, double *tick)
+{
+    int n = 0, low = (int)floor(log10(s->from)), high = (int)ceil(log10(s->to));
+    for (int e = low; e <= high; e++) {
+        for (const char *m = mantissas; *m && ((e % every) + every) % every == 0; m++) {
+            double x = (*m - '0') * pow(10, e);
+            if (x < s->from || x > s->to) continue;
+            if (n < MOST_TICKS) tick[n] = x;
+            n++;
+        }
+    }
+    return n;
+}
+
+static int steps(const struct scale *s, int most, double *tick)
+{
+    static const double factors[] = { 1, 2, 5, 10 };
+    double rough = (s->to - s->from) / (most + 1), power = pow(10, floor(log10(rough))), step = power;
+    int n = 0;
+    for (int i = 0; i < 4 && step < rough * (1 - 1e-9); i++) step = factors[i] * power;
+    for (double k = ceil(s->from / step - 1e-9); k * step <= s->to + 1e-9 * step && n < MOST_TICKS; k++) tick[n++] = k * step;
+    return n;
+}
+
+int scale_ticks(const struct scale *s, int most, double tick[MOST_TICKS])
+{
+    static const char *const mantissas[] = { "125", "13", "1" };
+    if (most >= MOST_TICKS) most = MOST_TICKS - 1;
+    if (most < 1) return 0;
+    if (!has_decades(s)) return steps(s, most, tick);
+    for (int i = 0; i < 3; i++) {
+        int n = decades(s, mantissas[i], 1, tick);
+        if (n <= most && n > 1) return n;
+    }
+    for (int every = 2; every < 64; every *= 2) {
+        int n = decades(s, "1", every, tick);
+        if (n <= most) return n;
+    }
+    return 0;
+}
+
+/* ---- numbers ---- */
+
+static int digits_behind(double unit, double step)           /* that units need to tell multiples of step apart */
+{
+    double d = ceil(log10(unit / step) - 1e-6);
+    return d < 0 ? 0 : d > 6 ? 6 : (int)d;
+}
+
+/* "3e-4", "1.5e-3" */
+static void scientific(struct text *out, double x, double step)
+{
+    int e = (int)floor(log10(fabs(x)) + 1e-9), digits = digits_behind(pow(10, e), step);
+    text_format(out, "%.*ge%d", digits + 1, x / pow(10, e), e);
+}
+
+static void grouped(struct text *out, double x)
+{
+    char digits[32];
+    int n = snprintf(digits, sizeof digits, "%.0f", fabs(x));
+    if (x < 0) text_add(out, "-");
+    for (int i = 0; i < n; i++) text_format(out, "%s%c", i && (n - i) % 3 == 0 ? "," : "", digits[i]);
+}
+
+void scale_number(struct text *out, double x, double step, double largest)
+{
+    static const struct { double unit; const char *letter; } units[] = { { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" } };
+    step = fabs(step) > 0 ? fabs(step) : 1;
+    if (fabs(x) < step * 1e-6) {
+        text_add(out, "0");
+    } else if (largest >= 1e13 || largest < 1e-3 || (largest < 2e-2 && step < 1e-3)) {
+        scientific(out, x, step);
+    } else if (step >= 100 && largest >= 1e4) {
+        size_t i = 0;
+        while (i < 2 && largest < 10 * units[i].unit) i++;
+        text_format(out, "%.*f%s", digits_behind(units[i].unit, step), x / units[i].unit, units[i].letter);
+    } else if (step >= 1) {
+        grouped(out, x);
+    } else {
+        text_format(out, "%.*f", digits_behind(1, step), x);
+    }
+}
+
+void scale_label(struct text *out, const struct scale *s, const double *tick, int n, int i)
+{
+    double x = fabs(tick[i]), largest = fmax(fabs(tick[0]), fabs(tick[n - 1]));
+    if (has_decades(s)) scale_number(out, tick[i], pow(10, floor(log10(x) + 1e-9)), x);
+    else scale_number(out, tick[i], n > 1 ? tick[1] - tick[0] : x, largest);
+}
