@@ -57,7 +57,7 @@ static int columns_of(const char *text)
 
 /* ---- curves ---- */
 
-struct box { struct plot *plot; int x, y, width, height; struct scale across, down; };      /* in characters */
+struct box { struct plot *plot; int x, y, width, height; struct axis across, down; };      /* in characters */
 
 static void dot(const struct box *b, int x, int y, int colour)               /* from the box's upper left corner, in dots */
 {
@@ -76,8 +76,8 @@ static void line(const struct box *b, int x0, int y0, int x1, int y1, int colour
     for (int i = 0; i <= steps; i++) dot(b, x0 + (steps ? (x1 - x0) * i / steps : 0), y0 + (steps ? (y1 - y0) * i / steps : 0), colour);
 }
 
-static int dots_across(const struct box *b, double step) { return (int)lround((2 * b->width - 1) * scale_at(&b->across, step)); }
-static int dots_down(const struct box *b, double x) { return (int)lround((4 * b->height - 1) * (1 - scale_at(&b->down, x))); }
+static int dots_across(const struct box *b, double step) { return (int)lround((2 * b->width - 1) * axis_at(&b->across, step)); }
+static int dots_down(const struct box *b, double x) { return (int)lround((4 * b->height - 1) * (1 - axis_at(&b->down, x))); }
 
 /* A mark on each point, if they stand apart. */
 static void draw_marks(const struct box *b, const struct curve *c)
@@ -106,12 +106,12 @@ static int draw_curve(const struct box *b, const struct curve *c)
 
 /* ---- what stands around ---- */
 
-struct labels { struct scale s; double tick[MOST_TICKS]; int n; struct text text; };
+struct labels { struct axis s; double tick[MOST_TICKS]; int n; struct text text; };
 
 static const char *label(struct labels *l, int i)
 {
     text_clear(&l->text);
-    scale_label(&l->text, &l->s, l->tick, l->n, i);
+    axis_label(&l->text, &l->s, l->tick, l->n, i);
     return l->text.failed ? "" : l->text.at;
 }
 
@@ -120,7 +120,7 @@ static int draw_labels_down(const struct box *b, int draw)
 {
     struct labels l = { .s = b->down };
     int widest = 0;
-    l.n = scale_ticks(&l.s, (b->height + 1) / 3, l.tick);
+    l.n = axis_ticks(&l.s, (b->height + 1) / 3, l.tick);
     for (int i = 0; i < l.n; i++) {
         int columns = columns_of(label(&l, i));
         if (draw) plot_text(b->plot, b->x - 1 - columns, b->y + dots_down(b, l.tick[i]) / 4, INK_FAINT, label(&l, i));
@@ -135,7 +135,7 @@ static void draw_labels_across(const struct box *b)
 {
     struct labels l = { .s = b->across };
     int end = b->x - 2;
-    l.n = scale_ticks(&l.s, b->width / 14, l.tick);
+    l.n = axis_ticks(&l.s, b->width / 14, l.tick);
     for (int i = 0; i < l.n; i++) {
         int columns = columns_of(label(&l, i)), x = b->x + dots_across(b, l.tick[i]) / 2 - columns / 2, last = b->x + b->width - columns;
         if (x > last) x = last;
@@ -164,7 +164,7 @@ int plot_chart(struct plot *p, int x, int y, int width, int height, const struct
     int has_room = width >= LEAST_WIDTH && height >= LEAST_HEIGHT;
     struct chart calm = *c;
     calm.calm = 1;
-    TRY(chart_scales(&calm, &b.across, &b.down));
+    TRY(chart_axes(&calm, &b.across, &b.down));
     if (has_room) {
         b.y++;
         b.height -= 2;

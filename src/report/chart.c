@@ -20,7 +20,7 @@ void curve_values(const struct curve *c, int calm, double *out)
     else for (size_t i = 0; i < c->series->n; i++) out[i] = point_mean(&c->series->point[i]);
 }
 
-/* ---- scales ---- */
+/* ---- axes ---- */
 
 int chart_is_empty(const struct chart *c)
 {
@@ -29,7 +29,7 @@ int chart_is_empty(const struct chart *c)
     return 1;
 }
 
-static struct scale steps_of(const struct chart *c)
+static struct axis steps_of(const struct chart *c)
 {
     double first = INFINITY, last = (double)c->last;
     for (int i = 0; i < c->n; i++) {
@@ -37,7 +37,7 @@ static struct scale steps_of(const struct chart *c)
         if (s->n) first = fmin(first, (double)s->point[0].first), last = fmax(last, (double)s->point[s->n - 1].last);
     }
     if (isinf(first)) first = 0;
-    return (struct scale){ .from = first, .to = last > first ? last : first + 1 };
+    return (struct axis){ .from = first, .to = last > first ? last : first + 1 };
 }
 
 struct values { double *at, least, most; size_t n; };        /* at: of the steps that count; the extremes are those of all */
@@ -58,7 +58,7 @@ static void gather(struct values *v, const struct chart *c, double from)
 }
 
 /* Where a chart need not reach to zero, the fall at the beginning, its first twentieth, must not press all that follows against the bottom. */
-int chart_scales(const struct chart *c, struct scale *x, struct scale *y)
+int chart_axes(const struct chart *c, struct axis *x, struct axis *y)
 {
     enum { ENOUGH = 5 };
     struct values v;
@@ -69,17 +69,17 @@ int chart_scales(const struct chart *c, struct scale *x, struct scale *y)
     *x = steps_of(c);
     gather(&v, c, c->zero ? x->from : x->from + (x->to - x->from) / 20);
     if (v.n < ENOUGH) gather(&v, c, x->from);
-    *y = v.n ? scale_fit(v.at, v.n, v.least, v.most, c->log, c->zero) : (struct scale){ 0, 1, 0 };
+    *y = v.n ? axis_fit(v.at, v.n, v.least, v.most, c->log, c->zero) : (struct axis){ 0, 1, 0 };
     free(v.at);
     return 0;
 }
 
 /* ---- curves ---- */
 
-struct pen { struct text *out; const struct scale *x, *y; };
+struct pen { struct text *out; const struct axis *x, *y; };
 
-static int across(const struct pen *p, double step) { return (int)lround(SIZE * scale_at(p->x, step)); }
-static int down(const struct pen *p, double value) { return (int)lround(SIZE * (1 - scale_at(p->y, value))); }
+static int across(const struct pen *p, double step) { return (int)lround(SIZE * axis_at(p->x, step)); }
+static int down(const struct pen *p, double value) { return (int)lround(SIZE * (1 - axis_at(p->y, value))); }
 
 static int draw_line(const struct pen *p, const struct curve *c, int calm)
 {
@@ -163,17 +163,17 @@ static int draw_curves(const struct pen *p, const struct chart *c)
 static void draw_axes(const struct pen *p)
 {
     double tick[MOST_TICKS];
-    int n = scale_ticks(p->y, TICKS_Y, tick);
+    int n = axis_ticks(p->y, TICKS_Y, tick);
     for (int i = 0; i < n; i++) {
-        double y = 100 * (1 - scale_at(p->y, tick[i]));
+        double y = 100 * (1 - axis_at(p->y, tick[i]));
         text_format(p->out, "<line class=\"grid\" x2=\"100%%\" y1=\"%.2f%%\" y2=\"%.2f%%\"/><text class=\"y\" x=\"-10\" y=\"%.2f%%\" dy=\".35em\">", y, y, y);
-        scale_label(p->out, p->y, tick, n, i);
+        axis_label(p->out, p->y, tick, n, i);
         text_add(p->out, "</text>\n");
     }
-    n = scale_ticks(p->x, TICKS_X, tick);
+    n = axis_ticks(p->x, TICKS_X, tick);
     for (int i = 0; i < n; i++) {
-        text_format(p->out, "<text class=\"x\" x=\"%.2f%%\" y=\"100%%\" dy=\"1.7em\">", 100 * scale_at(p->x, tick[i]));
-        scale_label(p->out, p->x, tick, n, i);
+        text_format(p->out, "<text class=\"x\" x=\"%.2f%%\" y=\"100%%\" dy=\"1.7em\">", 100 * axis_at(p->x, tick[i]));
+        axis_label(p->out, p->x, tick, n, i);
         text_add(p->out, "</text>\n");
     }
     text_add(p->out, "<line class=\"axis\" x2=\"100%\" y1=\"100%\" y2=\"100%\"/>\n");
@@ -197,9 +197,9 @@ static void draw_key(struct text *out, const struct chart *c)
 
 int chart_figure(struct text *out, const struct chart *c)
 {
-    struct scale x, y;
+    struct axis x, y;
     struct pen p = { out, &x, &y };
-    TRY(chart_scales(c, &x, &y));
+    TRY(chart_axes(c, &x, &y));
     text_format(out, "<figure%s>\n", c->wide ? " class=\"wide\"" : "");
     draw_key(out, c);
     text_format(out, "<svg class=\"chart\" role=\"img\" data-x=\"%.17g %.17g\" data-y=\"%.17g %.17g\"%s aria-label=\"", x.from, x.to, y.from, y.to, y.log ? " data-log" : "");

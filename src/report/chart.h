@@ -3,7 +3,7 @@
 #define REPORT_CHART_H
 #include "base/text.h"
 #include "report/history.h"
-#include "report/scale.h"
+#include "report/axis.h"
 
 enum curve_style {
     CURVE_PLAIN,                         /* a line through the points */
@@ -22,7 +22,7 @@ struct chart {
     const char *title;
     const struct curve *curve;
     int n;
-    int log, zero;                       /* see scale_fit */
+    int log, zero;                       /* see axis_fit */
     int wide;                            /* the one that is looked at first */
     int calm;                            /* it shows what is noisy only smoothed */
     int64_t last;                        /* a step to which it reaches at least */
@@ -31,7 +31,7 @@ struct chart {
 };
 
 int chart_is_empty(const struct chart *c);                   /* no curve has a point */
-int chart_scales(const struct chart *c, struct scale *x, struct scale *y);
+int chart_axes(const struct chart *c, struct axis *x, struct axis *y);
 
 /* A figure of HTML: title, key, and an SVG as wide as there is room, whose text keeps its size.  Looks are in report.css. */
 int chart_figure(struct text *out, const struct chart *c);

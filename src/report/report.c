@@ -19,7 +19,7 @@ struct page { struct text *out; const struct report_run *run; int n; int64_t las
 
 /* ---- numbers as people write them ---- */
 
-static void add_whole(struct text *out, double x) { scale_number(out, x, 1, fmax(fabs(x), 1)); }
+static void add_whole(struct text *out, double x) { axis_number(out, x, 1, fmax(fabs(x), 1)); }
 
 static void add_loss(struct text *out, double x)
 {

@@ -1,5 +1,5 @@
-/* scale.c -- round numbers on an axis. */
-#include "report/scale.h"
+/* axis.c -- round numbers on an axis. */
+#include "report/axis.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,19 +15,19 @@ static int ascending(const void *a, const void *b)
 }
 
 /* Of values in order: the middle 98 %, and around them what there is within half of what these span. */
-static struct scale ends(const double *v, size_t n, double least, double most)
+static struct axis ends(const double *v, size_t n, double least, double most)
 {
     double low = v[n / 100], high = v[n - 1 - n / 100], span = high - low;
-    return (struct scale){ .from = fmax(least, low - span / 2), .to = fmin(most, high + span / 2) };
+    return (struct axis){ .from = fmax(least, low - span / 2), .to = fmin(most, high + span / 2) };
 }
 
-struct scale scale_fit(double *v, size_t n, double least, double most, int log, int zero)
+struct axis axis_fit(double *v, size_t n, double least, double most, int log, int zero)
 {
     qsort(v, n, sizeof *v, ascending);
-    struct scale s = ends(v, n, fmin(least, v[0]), fmax(most, v[n - 1]));
-    if (log && s.from > 0 && s.to / s.from > SCALE_WIDE) {
+    struct axis s = ends(v, n, fmin(least, v[0]), fmax(most, v[n - 1]));
+    if (log && s.from > 0 && s.to / s.from > AXIS_WIDE) {
         double margin = pow(s.to / s.from, 0.03);
-        return (struct scale){ s.from / margin, s.to * margin, 1 };
+        return (struct axis){ s.from / margin, s.to * margin, 1 };
     }
     if (zero && s.from >= 0) s.from = 0;
     double margin = fmax((s.to - s.from) * 0.04, fmax(fmax(fabs(s.from), fabs(s.to)) * 1e-3, 1e-12));
@@ -36,7 +36,7 @@ struct scale scale_fit(double *v, size_t n, double least, double most, int log, 
     return s;
 }
 
-double scale_at(const struct scale *s, double x)
+double axis_at(const struct axis *s, double x)
 {
     double at = s->log ? (x > 0 ? log(x / s->from) / log(s->to / s->from) : -1) : (x - s->from) / (s->to - s->from);
     return at < -1 ? -1 : at > 2 ? 2 : at;
@@ -44,10 +44,10 @@ double scale_at(const struct scale *s, double x)
 
 /* ---- ticks ---- */
 
-static int has_decades(const struct scale *s) { return s->log && s->to >= SCALE_WIDE * s->from; }
+static int has_decades(const struct axis *s) { return s->log && s->to >= AXIS_WIDE * s->from; }
 
 /* The numbers m * 10^e within s, for the e from low to high; how many there are, though no more than MOST_TICKS are stored. */
-static int decades(const struct scale *s, const char *mantissas, int every, double *tick)
+static int decades(const struct axis *s, const char *mantissas, int every, double *tick)
 {
     int n = 0, low = (int)floor(log10(s->from)), high = (int)ceil(log10(s->to));
     for (int e = low; e <= high; e++) {
@@ -61,7 +61,7 @@ static int decades(const struct scale *s, const char *mantissas, int every, doub
     return n;
 }
 
-static int steps(const struct scale *s, int most, double *tick)
+static int steps(const struct axis *s, int most, double *tick)
 {
     static const double factors[] = { 1, 2, 5, 10 };
     double rough = (s->to - s->from) / (most + 1), power = pow(10, floor(log10(rough))), step = power;
@@ -71,7 +71,7 @@ static int steps(const struct scale *s, int most, double *tick)
     return n;
 }
 
-int scale_ticks(const struct scale *s, int most, double tick[MOST_TICKS])
+int axis_ticks(const struct axis *s, int most, double tick[MOST_TICKS])
 {
     static const char *const mantissas[] = { "125", "13", "1" };
     if (most >= MOST_TICKS) most = MOST_TICKS - 1;
@@ -111,7 +111,7 @@ static void grouped(struct text *out, double x)
     for (int i = 0; i < n; i++) text_format(out, "%s%c", i && (n - i) % 3 == 0 ? "," : "", digits[i]);
 }
 
-void scale_number(struct text *out, double x, double step, double largest)
+void axis_number(struct text *out, double x, double step, double largest)
 {
     static const struct { double unit; const char *letter; } units[] = { { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" } };
     step = fabs(step) > 0 ? fabs(step) : 1;
@@ -130,9 +130,9 @@ void scale_number(struct text *out, double x, double step, double largest)
     }
 }
 
-void scale_label(struct text *out, const struct scale *s, const double *tick, int n, int i)
+void axis_label(struct text *out, const struct axis *s, const double *tick, int n, int i)
 {
     double x = fabs(tick[i]), largest = fmax(fabs(tick[0]), fabs(tick[n - 1]));
-    if (has_decades(s)) scale_number(out, tick[i], pow(10, floor(log10(x) + 1e-9)), x);
-    else scale_number(out, tick[i], n > 1 ? tick[1] - tick[0] : x, largest);
+    if (has_decades(s)) axis_number(out, tick[i], pow(10, floor(log10(x) + 1e-9)), x);
+    else axis_number(out, tick[i], n > 1 ? tick[1] - tick[0] : x, largest);
 }
