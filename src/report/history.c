@@ -339,3 +339,46 @@ const char *history_state(const struct history *h, int alive)
     if (!strcmp(h->state, "finished") || !strcmp(h->state, "stopped")) return h->state;
     return alive ? "running" : "broke off";
 }
+
+#ifdef FUZZ_HISTORY
+static void check_history(const struct history *h)
+{
+    for (int k = 0; k < SERIES_KINDS; k++) {
+        const struct series *s = &h->series[k];
+        if (s->n >= SERIES_POINTS) abort();
+        for (size_t i = 0; i < s->n; i++) {
+            const struct point *p = &s->point[i];
+            double slack = 1e-9 * (fabs(p->least) + fabs(p->most));
+            if (p->n < 1 || p->first > p->last || (i && p[-1].last >= p->first) || !(point_mean(p) >= p->least - slack && point_mean(p) <= p->most + slack)) abort();
+        }
+    }
+    for (int k = 0; k < NOTE_KINDS; k++)
+        for (size_t i = 0; i < h->notes[k].n; i++)
+            if (strlen(h->notes[k].kept[i].text) > NOTE_TEXT || h->notes[k].n > NOTES_KEPT || h->notes[k].count < (int64_t)h->notes[k].n) abort();
+}
+
+static void check_same(const struct history *a, const struct history *b)
+{
+    if (a->lines != b->lines || a->unreadable != b->unreadable || a->done != b->done || a->seconds != b->seconds || strcmp(a->state, b->state)) abort();
+    for (int k = 0; k < SERIES_KINDS; k++)
+        if (a->series[k].n != b->series[k].n || (a->series[k].n && memcmp(a->series[k].point, b->series[k].point, a->series[k].n * sizeof *a->series[k].point))) abort();
+    for (int k = 0; k < NOTE_KINDS; k++)
+        if (a->notes[k].n != b->notes[k].n || a->notes[k].count != b->notes[k].count) abort();
+}
+
+/* However the bytes come, the history is the same. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct history whole = { 0 }, pieces = { 0 };
+    size_t piece = size % 13 + 1;
+    if (history_take(&whole, (const char *)data, size)) abort();
+    for (size_t at = 0; at < size; at += piece)
+        if (history_take(&pieces, (const char *)data + at, at + piece < size ? piece : size - at)) abort();
+    check_history(&whole);
+    check_same(&whole, &pieces);
+    history_close(&whole);
+    history_close(&pieces);
+    return 0;
+}
+#endif

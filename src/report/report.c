@@ -456,3 +456,36 @@ int report_options(const struct options *o, struct arena *memory, struct report_
     FAIL_IF(!list, E_MEMORY, "no memory for a configuration");
     return 0;
 }
+
+#ifdef FUZZ_HISTORY_PAGE
+#include "base/utf8.h"
+
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)); text += strlen(part)) n++;
+    return n;
+}
+
+/* Whatever a run says and is called, the page has the tags that are meant. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct history h = { 0 };
+    char *name = strndup((const char *)data, size);
+    struct report_option option = { name, name, "" };
+    struct report_run run[2] = { { name, name, &h, 0, 0, &option, 1 }, { "other", NULL, &h, 1, 1, NULL, 0 } };
+    if (!name || history_take(&h, (const char *)data, size)) abort();
+    for (int n = 1; n <= 2; n++) {
+        struct text page = { 0 };
+        if (report_page(&page, run, n)) abort();
+        if (strlen(page.at) != page.size || utf8_good(page.at, page.size) != page.size) abort();
+        if (count(page.at, "<script") != 1 || count(page.at, "<style") != 1 || count(page.at, "<pre") != count(page.at, "</pre>") || count(page.at, "<img")) abort();
+        if (count(page.at, "<svg") != count(page.at, "</svg>") || count(page.at, "<figure") != count(page.at, "</figure>")) abort();
+        text_free(&page);
+    }
+    history_close(&h);
+    free(name);
+    return 0;
+}
+#endif
