@@ -19,7 +19,8 @@ static const char FILE_NAME[] = "metrics.jsonl";
 enum { PIECE = 1 << 16, LONGEST_LINE = 1 << 20 };
 
 /* Beyond these a number is no step, time or measurement; within them sums of any number of lines are exact enough and finite. */
-static const double MOST_STEP = 0x1p53, MOST_TIME = 1e12, MOST_VALUE = 1e30;
+static const int64_t MOST_STEP = 1LL << 53;
+static const double MOST_TIME = 1e12, MOST_VALUE = 1e30;
 
 /* ---- series ---- */
 
@@ -218,14 +219,18 @@ static int take_object(struct history *h, const json_t *o, int64_t step)
 
 static int take_line(struct history *h, const char *line, size_t n)
 {
-    json_t *o;
-    double step;
+    json_t *o, *step;
     h->version++;
     h->lines++;
-    int code = json_parse(&o, line, n, FILE_NAME), known = !code && json_is_integer(json_object_get(o, "step")) && number(o, "step", MOST_STEP, &step) && step >= 0;
+    int code = json_parse(&o, line, n, FILE_NAME);
     if (code == E_MEMORY) return code;
-    if (!known) h->unreadable++;
-    code = known ? take_object(h, o, (int64_t)step) : 0;
+    step = json_object_get(o, "step");
+    if (json_is_integer(step) && json_integer_value(step) >= 0 && json_integer_value(step) <= MOST_STEP) {
+        code = take_object(h, o, json_integer_value(step));
+    } else {
+        h->unreadable++;
+        code = 0;
+    }
     json_decref(o);
     return code;
 }
