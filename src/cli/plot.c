@@ -187,13 +187,14 @@ static void print_ink(struct text *out, int ink)
     text_format(out, "\033[%sm", ink < INK_CURVE ? codes[ink] : curves[(ink - INK_CURVE) % 4]);
 }
 
-void plot_print(const struct plot *p, struct text *out, int colours, const char *behind)
+void plot_print(const struct plot *p, struct text *out, int colours, const char *before)
 {
     char bytes[4];
     for (int y = 0; y < p->height; y++) {
         const struct cell *c = &p->cell[y * p->width], *end = c + p->width;
         int ink = INK_PLAIN;
         while (end > c && !end[-1].point) end--;
+        text_add(out, before);
         for (; c < end; c++) {
             if (c->point == RIGHT_HALF) continue;
             if (colours && c->point && c->ink != ink) print_ink(out, ink = c->ink);
@@ -201,7 +202,6 @@ void plot_print(const struct plot *p, struct text *out, int colours, const char 
             else text_add(out, " ");
         }
         if (ink != INK_PLAIN) print_ink(out, INK_PLAIN);
-        text_add(out, behind);
         if (y + 1 < p->height) text_add(out, "\n");
     }
 }

@@ -17,7 +17,7 @@ enum { PLOT_SIDE = 1000 };
 int  plot_text(struct plot *p, int x, int y, enum ink ink, const char *text);
 int  plot_chart(struct plot *p, int x, int y, int width, int height, const struct chart *c);
 
-/* Lines without blanks at their ends, the last without a line end; `behind` follows each.  colours: with SGR sequences. */
-void plot_print(const struct plot *p, struct text *out, int colours, const char *behind);
+/* Lines without blanks at their ends, the last without a line end; `before` stands in front of each.  colours: with SGR sequences. */
+void plot_print(const struct plot *p, struct text *out, int colours, const char *before);
 
 #endif

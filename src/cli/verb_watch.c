@@ -121,16 +121,16 @@ static int draw(struct plot *p, const struct run_folder *r)
     return draw_charts(p, &r->history, top, p->height - top - below - (below > 0));
 }
 
-/* before, the picture, after: in one write, so that nothing flickers. */
-static int show(const struct run_folder *r, int columns, int rows, const char *before, const char *behind, const char *after)
+/* first, the picture, `before` in front of each line, last: in one write, so that nothing flickers. */
+static int show(const struct run_folder *r, int columns, int rows, const char *first, const char *before, const char *last)
 {
     struct plot p;
     struct text out = { 0 };
     TRY(plot_open(&p, columns, rows));
     int code = draw(&p, r);
-    text_add(&out, before);
-    plot_print(&p, &out, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), behind);
-    text_add(&out, after);
+    text_add(&out, first);
+    plot_print(&p, &out, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), before);
+    text_add(&out, last);
     if (!code && out.failed) code = error_set(E_MEMORY, __FILE__, __LINE__, "no memory for a picture");
     if (!code) fputs(out.at, stdout), fflush(stdout);
     text_free(&out);
@@ -164,7 +164,7 @@ static int follow(struct run_folder *r)
         screen_size(STDOUT_FILENO, &width, &height);
         if (pauses) leave(), raise(SIGSTOP), enter(), pauses = 0, last = 0;
         if (r->history.version != seen || width != columns || height != rows || clock_seconds() - last >= 1) {
-            code = show(r, width, height, "\033[H", "\033[K", "\033[J");
+            code = show(r, width, height, "\033[H", "\033[K", "");       /* cleared first: behind a full line the cursor is still on its last character */
             last = clock_seconds();
         }
         seen = r->history.version, columns = width, rows = height;
