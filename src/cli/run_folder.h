@@ -6,6 +6,8 @@
 
 struct run_folder {
     const char *path;
+    char conf[PATH_SIZE];
+    int configured;                      /* conf was there and has been read */
     struct history history;
     struct settings settings;
     struct report_run seen;              /* for a report, as it is now */
@@ -15,7 +17,7 @@ struct run_folder {
 
 /* Where metrics.jsonl is missing there is no run, unless somebody is about to begin one: E_IO.  What is wrong with its configuration is a notice. */
 int  run_folder_open(struct run_folder *r, const char *path, struct text *notices);
-int  run_folder_follow(struct run_folder *r);
+int  run_folder_follow(struct run_folder *r, struct text *notices);
 void run_folder_close(struct run_folder *r);
 
 #endif

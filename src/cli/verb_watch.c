@@ -154,7 +154,7 @@ static void leave(void)
 static void nap(void) { nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL); }
 
 /* Until the run has ended: drawn when something has come, when the terminal has another size, and once a second. */
-static int follow(struct run_folder *r)
+static int follow(struct run_folder *r, struct text *notices)
 {
     uint64_t seen = 0;
     int code = 0, columns = 0, rows = 0;
@@ -168,18 +168,18 @@ static int follow(struct run_folder *r)
             last = clock_seconds();
         }
         seen = r->history.version, columns = width, rows = height;
-        if (!code) code = run_folder_follow(r);
+        if (!code) code = run_folder_follow(r, notices);
     }
     return code;
 }
 
-static int watch_run(struct run_folder *r)
+static int watch_run(struct run_folder *r, struct text *notices)
 {
     int columns, rows;
     if (isatty(STDOUT_FILENO) && r->seen.alive) {
         signal(SIGTSTP, on_pause);
         enter();
-        int code = follow(r);
+        int code = follow(r, notices);
         leave();
         if (code) return code;
     }
@@ -192,7 +192,7 @@ static int watch(struct options *o, int argc, char **argv)
     struct run_folder r = { 0 };
     (void)argc;
     int code = run_folder_open(&r, argv[0], o->notices);
-    if (!code) code = watch_run(&r);
+    if (!code) code = watch_run(&r, o->notices);
     run_folder_close(&r);
     return code;
 }
