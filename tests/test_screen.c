@@ -30,7 +30,7 @@ static void any_width(void **state)
         "step 1200/5000  loss 2.4512  val 2.4703  lr 1.0e-03  norm 1.21  51,891 tok/s  41% of peak  ETA 2 min  ▁▂▃▄▅▆▇█▇▆▅▄▃▂▁▁▂▃▄▅▆▇█▇▆▅▄▃▂▁",
         "模型/中文名稱  1.5 of 20.1 MB  7%  模型/中文名稱模型/中文名稱模型/中文名稱模型/中文名稱模型/中文名稱",
         "e\xcc\x81\xcc\x82\xcc\x83 combining, \xf0\x9f\x98\x80 emoji, \xe2\x9d\xa4\xef\xb8\x8f, \xef\xbc\xa1 full width",
-        "\x1b[2J\x1b[31mred\r\nnew\tline\x07\x7f\xc2\x9b" "31m \xff\xfe\xe4\xb8 \xe2\x80\xae \xe2\x80\xa8 \xef\xbf\xbf \xf3\xa0\x80\x81",
+        "\x1b[2J\x1b[31mred\r\nnew\tline\x07\x7f\xc2\x9b;31m \xff\xfe\xe4\xb8 \xe2\x80\xae \xe2\x80\xa8 \xef\xbf\xbf \xf3\xa0\x80\x81",
         "",
     };
     static const int widths[] = { 1, 2, 3, 4, 5, 10, 19, 20, 21, 40, 79, 80, 81, 132, 300 };
