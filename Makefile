@@ -31,7 +31,7 @@ WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 FLOATS   := -ffp-contract=off -fno-math-errno -fno-trapping-math
 CFLAGS   += -std=gnu17 -g -fPIC -fopenmp $($(config)) $(WARN) $(FLOATS)
 CPPFLAGS += -Isrc -Iinclude -MMD -MP
-LDLIBS   += $(if $(filter sanitize,$(config)),-fsanitize=address$(comma)undefined) -fopenmp -lpcre2-8 -lutf8proc -ljansson -lcurl -lz -lm
+LDLIBS   += $(if $(filter sanitize,$(config)),-fsanitize=address$(comma)undefined) -fopenmp -lpcre2-8 -lutf8proc -ljansson -lcurl -lcrypto -lz -lm
 comma    := ,
 
 # One source per op, compiled once per instruction set; cpu.c and profile.c are not.

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -26,6 +27,7 @@ struct how {                                                 /* what is not give
     size_t file_limit, memory_limit;                         /* bytes */
     int user;                                                /* its number */
     int closed;                                              /* standard input and output are */
+    int traced;                                              /* it stops for its tracer before it begins (tracer.h) */
     const char *program;                                     /* another one than nib, with its path */
 };
 
@@ -101,6 +103,7 @@ static inline void become(const struct how *h, char **words, const int to[2])
     alarm(HANGS);
     if (limit(RLIMIT_FSIZE, h->file_limit) || limit(RLIMIT_AS, h->memory_limit)) _exit(98);
     if (h->user && (setgid((gid_t)h->user) || setuid((uid_t)h->user))) _exit(97);
+    if (h->traced && (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))) _exit(95);
     execv(words[0], words);
     _exit(96);
 }

@@ -92,10 +92,10 @@ int nib_train_step(nib_trainer *t, const int32_t *ids, const int32_t *targets, c
     struct nib_adamw defaults;
     struct step_result r;
     if (!a) nib_adamw_defaults(&defaults), a = &defaults;
-    struct adam_options adam = { a->learning_rate, a->beta1, a->beta2, a->weight_decay, a->grad_clip };
+    struct adam_options adam = { a->learning_rate, a->beta1, a->beta2, a->weight_decay, a->grad_clip, 0 };
     TRY(trainer_step_on(&t->t, 1, fill, &g, t->seed, &adam, &r));
     if (loss) *loss = r.loss;
-    FAIL_IF(r.skipped, E_FAILED, "the step was skipped: %s is not finite", r.where);
+    FAIL_IF(r.skipped, E_FAILED, "the step was skipped: %s", r.why);
     return 0;
 }
 

@@ -42,6 +42,12 @@ const char *error_text(void)
     return last.text[0] ? last.text : "no error";
 }
 
+const char *error_copy(char copy[ERROR_TEXT])
+{
+    snprintf(copy, ERROR_TEXT, "%s", error_text());
+    return copy;
+}
+
 const char *error_where(void)
 {
     static _Thread_local char where[256];

@@ -35,6 +35,7 @@ const char *error_where(void);           /* "file.c:line" of it, for debug build
 const char *error_name(int code);        /* the fixed text of a code */
 
 enum { ERROR_TEXT = 1024 };
+const char *error_copy(char copy[ERROR_TEXT]);       /* error_text, in the caller's memory: for who goes on and may fail again */
 
 #define FAIL(code, ...) return error_set(code, __FILE__, __LINE__, __VA_ARGS__)
 #define FAIL_IF(condition, code, ...) \

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -207,6 +208,18 @@ int path_is_dir(const char *path)
     return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
+int path_look(const char *path, int *is_file)
+{
+    struct stat st;
+    *is_file = 0;
+    if (stat(path, &st)) {
+        FAIL_IF(errno != ENOENT && errno != ENOTDIR && errno != ELOOP, E_IO, "cannot look at %s: %m", path);
+        return 0;
+    }
+    *is_file = S_ISREG(st.st_mode);
+    return 0;
+}
+
 int path_has_suffix(const char *path, const char *suffix)
 {
     size_t n = strlen(path), m = strlen(suffix);
@@ -274,6 +287,14 @@ void dir_unlock(int lock)
     if (lock >= 0) close(lock);
 }
 
+int dir_free(const char *path, uint64_t *bytes)
+{
+    struct statvfs s;
+    FAIL_IF(statvfs(path, &s), E_IO, "cannot ask for the room in %s: %m", path);
+    *bytes = (uint64_t)s.f_bavail * s.f_frsize;
+    return 0;
+}
+
 static int is_dots(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }
 
 static int remove_at(int folder, const char *name, int depth);
@@ -336,6 +357,33 @@ int dir_list(const char *path, char ***names, size_t *n)
     text_free(&all);
     FAIL_IF(!*names, E_MEMORY, "no memory for the names in %s", path);
     return 0;
+}
+
+/* Of "NAME.1234-5.tmp" the part that file_create appended? */
+static int is_temporary(const char *name)
+{
+    size_t n = strlen(name), digits;
+    if (n < 4 || strcmp(name + n - 4, ".tmp")) return 0;
+    n -= 4;
+    for (digits = 0; n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9'; n--) digits++;
+    if (!digits || n == 0 || name[--n] != '-') return 0;
+    for (digits = 0; n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9'; n--) digits++;
+    return digits && n > 1 && name[n - 1] == '.';
+}
+
+int dir_sweep(const char *path)
+{
+    char **names, file[PATH_SIZE];
+    size_t n;
+    int code = dir_list(path, &names, &n);
+    if (code) return code;
+    for (size_t i = 0; i < n && !code; i++) {
+        if (!is_temporary(names[i])) continue;
+        code = path_join(file, path, names[i]);
+        if (!code && unlink(file) && errno != ENOENT) code = error_set(E_IO, __FILE__, __LINE__, "cannot remove %s: %m", file);
+    }
+    free(names);
+    return code;
 }
 
 int cache_path(char out[PATH_SIZE], const char *name)

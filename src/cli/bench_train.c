@@ -73,7 +73,7 @@ static int fill_random(void *context, int64_t micro, struct batch *b)
 
 static int step(struct job *j, struct step_result *r)
 {
-    static const struct adam_options a = { 1e-3, 0.9, 0.99, 0.1, 1 };
+    static const struct adam_options a = { 1e-3, 0.9, 0.99, 0.1, 1, 0 };
     uint64_t seed = (uint64_t)j->o->seed;
     if (j->o->dataset) return trainer_step(&j->trainer, &j->data, 1, seed, &a, r);
     return trainer_step_on(&j->trainer, 1, fill_random, j, seed, &a, r);
@@ -100,7 +100,7 @@ static int run_steps(struct job *j)
         TRY(step(j, &r));
         if (i >= o->warmup) j->seconds[i - o->warmup] = clock_seconds() - start;
         j->losses[i] = r.loss;
-        FAIL_IF(r.skipped, E_DIVERGED, "step %lld: %s is not finite", (long long)i, r.where);
+        FAIL_IF(r.skipped, E_DIVERGED, "step %lld: %s", (long long)i, r.why);
         snprintf(line, sizeof line, "step %lld of %lld", (long long)i + 1, (long long)(o->warmup + o->steps));
         screen_line(line, 0);
     }

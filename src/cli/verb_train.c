@@ -130,7 +130,7 @@ static void show_step(struct show *w, const struct train_event *e)
     screen_time(t, w->seconds_a_step * (double)(e->settings->max_iters - e->iteration));
     if (r->skipped) {
         screen_clear();
-        printf("iteration %lld skipped: %s is not finite; the weights stay as they are\n", (long long)e->iteration, r->where);
+        printf("iteration %lld was not applied: %s\n", (long long)e->iteration, r->why);
         return;
     }
     curve_add(&w->curve, r->loss);
@@ -165,7 +165,7 @@ static void on_event(void *context, const struct train_event *e)
     case TRAIN_PROFILE: fputs(e->text, stdout); break;
     case TRAIN_SAMPLE: printf("---------------\n%s\n---------------\n", e->text); break;
     default:
-        if (e->trainer->progress.skipped) printf("%lld iterations were skipped: their loss or gradient was not finite\n", (long long)e->trainer->progress.skipped);
+        if (e->trainer->progress.skipped) printf("%lld iterations were not applied\n", (long long)e->trainer->progress.skipped);
         if (!e->settings->eval_only) printf("done: nib sample %s\n", e->settings->out_dir);
     }
     fflush(stdout);

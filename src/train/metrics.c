@@ -3,22 +3,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/memory.h"
 
 static const char NAME[] = "metrics.jsonl";
-enum { MOST_BYTES = 1 << 30 };
+enum { MOST_BYTES = 1 << 30, MOST_WAITING = 1 << 20 };
 
-/* Does the line belong to what the checkpoint knows? */
+/* ---- opening ---- */
+
+/* Does the line belong to what the checkpoint knows?  What happened has happened; all else will be done again. */
 static int keeps(const char *line, size_t n, int64_t iteration, int64_t evaluated)
 {
     json_t *o;
-    int64_t step;
+    int64_t step, before = iteration - 1;
     if (json_parse(&o, line, n, NAME)) return 0;             /* cut off by a crash */
-    int keep = !json_get_int(o, "step", 0, INT64_MAX, &step, NAME) && (json_has(o, "val_loss") ? step <= evaluated : step < iteration);
+    if (json_has(o, "event")) before = INT64_MAX;
+    if (json_has(o, "val_loss")) before = evaluated;
+    if (json_has(o, "sample")) before = iteration;           /* taken when so many iterations were done */
+    int keep = !json_get_int(o, "step", 0, INT64_MAX, &step, NAME) && step <= before;
     json_decref(o);
     return keep;
 }
@@ -44,39 +52,89 @@ int metrics_open(struct metrics *m, const char *out, int64_t iteration, int64_t 
 {
     char path[PATH_SIZE];
     *m = (struct metrics){ .file = -1 };
+    int is;
     TRY(path_join(path, out, NAME));
-    if (path_is_file(path)) TRY(cut(path, iteration, evaluated));
+    TRY(path_look(path, &is));
+    if (is) TRY(cut(path, iteration, evaluated));
     m->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     FAIL_IF(m->file < 0, E_IO, "%s: %s", path, strerror(errno));
     return 0;
 }
 
+/* ---- writing ---- */
+
+/* What was written of a line whose rest the disk refused stays there, and the rest follows when it can. */
+static void flush(struct metrics *m)
+{
+    ssize_t n;
+    do n = write(m->file, m->waiting.at, m->waiting.size);
+    while (n < 0 && errno == EINTR);
+    int error = n < 0 ? errno : ENOSPC;
+    if (n > 0) text_drop(&m->waiting, (size_t)n);
+    if (m->waiting.size) snprintf(m->why, sizeof m->why, "%s", strerror(error));
+    else m->why[0] = 0;
+}
+
+static void begin(struct metrics *m, int64_t step)
+{
+    if (m->line.failed) text_free(&m->line);
+    text_clear(&m->line);
+    text_format(&m->line, "{\"step\": %lld, \"time\": %.3f", (long long)step, clock_unix());
+}
+
+static void end(struct metrics *m)
+{
+    if (m->file < 0) return;
+    text_add(&m->line, "}\n");
+    if (m->line.failed || m->waiting.size + m->line.size > MOST_WAITING) m->lost++;
+    else text_bytes(&m->waiting, m->line.at, m->line.size);
+    if (m->waiting.size) flush(m);
+}
+
 void metrics_close(struct metrics *m)
 {
+    if (m->file >= 0 && m->waiting.size) flush(m);
     if (m->file >= 0) close(m->file);
     text_free(&m->line);
-    m->file = -1;
+    text_free(&m->waiting);
+    *m = (struct metrics){ .file = -1 };
 }
 
-static int put(struct metrics *m)
+void metrics_step(struct metrics *m, int64_t step, const struct step_result *r, double lr, double seconds, double flops_share)
 {
-    FAIL_IF(m->line.failed, E_MEMORY, "no memory for a line of %s", NAME);
-    ssize_t n = write(m->file, m->line.at, m->line.size);
-    FAIL_IF(n != (ssize_t)m->line.size, E_IO, "%s: %s", NAME, n < 0 ? strerror(errno) : "the disk is full");
-    text_clear(&m->line);
-    return 0;
+    begin(m, step);
+    if (r->skipped) {
+        text_add(&m->line, ", \"skipped\": ");
+        json_quote(&m->line, r->why);
+    } else {
+        text_format(&m->line, ", \"loss\": %.6f, \"lr\": %.6g, \"grad_norm\": %.6g, \"ms\": %.3f, \"tok_s\": %.0f, \"mfu\": %.4f", r->loss, lr, r->norm, seconds * 1e3,
+                    (double)r->tokens / seconds, flops_share);
+    }
+    end(m);
 }
 
-int metrics_step(struct metrics *m, int64_t step, const struct step_result *r, double lr, double seconds, double flops_share)
+void metrics_evaluation(struct metrics *m, int64_t step, double train_loss, double val_loss)
 {
-    if (r->skipped) text_format(&m->line, "{\"step\": %lld, \"skipped\": \"%s\"}\n", (long long)step, r->where);
-    else text_format(&m->line, "{\"step\": %lld, \"loss\": %.6f, \"lr\": %.6g, \"grad_norm\": %.6g, \"ms\": %.3f, \"tok_s\": %.0f, \"mfu\": %.4f}\n", (long long)step,
-                     r->loss, lr, r->norm, seconds * 1e3, (double)r->tokens / seconds, flops_share);
-    return put(m);
+    begin(m, step);
+    text_format(&m->line, ", \"train_loss\": %.6f, \"val_loss\": %.6f, \"mib\": %.1f", train_loss, val_loss, (double)memory_used() / 1048576);
+    end(m);
 }
 
-int metrics_evaluation(struct metrics *m, int64_t step, double train_loss, double val_loss)
+void metrics_sample(struct metrics *m, int64_t step, const char *text)
 {
-    text_format(&m->line, "{\"step\": %lld, \"train_loss\": %.6f, \"val_loss\": %.6f}\n", (long long)step, train_loss, val_loss);
-    return put(m);
+    begin(m, step);
+    text_add(&m->line, ", \"sample\": ");
+    json_quote(&m->line, text);
+    end(m);
+}
+
+void metrics_event(struct metrics *m, int64_t step, const char *kind, const char *text)
+{
+    begin(m, step);
+    text_format(&m->line, ", \"event\": \"%s\"", kind);
+    if (*text) {
+        text_add(&m->line, ", \"text\": ");
+        json_quote(&m->line, text);
+    }
+    end(m);
 }

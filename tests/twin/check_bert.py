@@ -24,7 +24,7 @@ class Ours:
     def __init__(self, folder):
         self.program = folder / "bert"
         run("make", "-s", "libnib.a", cwd=ROOT)
-        run("gcc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Isrc", Path(__file__).parent / "bert.c", "libnib.a", "-fopenmp", *"-lpcre2-8 -lutf8proc -ljansson -lcurl -lz -lm".split(),
+        run("gcc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Isrc", Path(__file__).parent / "bert.c", "libnib.a", "-fopenmp", *"-lpcre2-8 -lutf8proc -ljansson -lcurl -lcrypto -lz -lm".split(),
             *os.environ.get("LDFLAGS", "").split(), "-o", self.program, cwd=ROOT)
 
     def __call__(self, texts, *arguments):
