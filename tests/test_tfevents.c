@@ -146,7 +146,7 @@ static void scalars_and_texts(void **state)
     char path[PATH_SIZE];
     (void)state;
     assert_int_equal(crc_of((const uint8_t *)"123456789", 9), 0xe3069283);       /* as the RFC has it */
-    assert_ok(tfevents_open(&t, folder, 1700000000.25, -1));
+    assert_ok(tfevents_open(&t, folder, 1700000000.25, 0));
     memcpy(path, t.path, sizeof path);
     assert_memory_equal(path_base(path), "events.out.tfevents.1700000000.", 31);
     assert_ok(tfevents_scalars(&t, 1700000001, 0, two, 2));
@@ -155,13 +155,15 @@ static void scalars_and_texts(void **state)
     assert_ok(tfevents_text(&t, 1700000004, 300, "sample", ""));
     tfevents_close(&t);
 
-    assert_int_equal(read_events(path), 5);
+    assert_int_equal(read_events(path), 6);
     assert_memory_equal(bytes.at, "\x18\0\0\0\0\0\0\0\xa3\x7f\x4b\x22", 12);         /* so begins every such file there is */
     assert_at(event[0], 1700000000.25, 0);
     assert_true(is(inside(event[0], 3), "brain.Event:2"));
+    assert_at(event[1], 1700000000.25, 0);
+    assert_int_equal(field_of(inside(event[1], 7), 1).value, 1);     /* START */
 
-    assert_at(event[1], 1700000001, 0);
-    struct span summary = inside(event[1], 5);
+    assert_at(event[2], 1700000001, 0);
+    struct span summary = inside(event[2], 5);
     struct field value;
     for (int i = 0; i < 2; i++) {
         assert_true(next_field(&summary, &value) && value.number == 1);
@@ -169,33 +171,30 @@ static void scalars_and_texts(void **state)
         assert_true(float_of(field_of(value.bytes, 2)) == (float)two[i].value);
     }
     assert_int_equal(summary.n, 0);
-    assert_at(event[2], 1700000002, 1LL << 40);
+    assert_at(event[3], 1700000002, 1LL << 40);
 
-    assert_at(event[3], 1700000003, 300);
-    struct span text = inside(inside(event[3], 5), 1), tensor = inside(text, 8);
+    assert_at(event[4], 1700000003, 300);
+    struct span text = inside(inside(event[4], 5), 1), tensor = inside(text, 8);
     assert_true(is(inside(text, 1), "sample"));
     assert_true(is(inside(inside(inside(text, 9), 1), 1), "text"));
     assert_int_equal(field_of(tensor, 1).value, 7);          /* DT_STRING */
     assert_int_equal(field_of(inside(inside(tensor, 2), 2), 1).value, 1);
     assert_true(is(inside(tensor, 8), "    ROMEO:\n    \n    who? *\n"));
-    assert_true(is(inside(inside(inside(inside(event[4], 5), 1), 8), 8), ""));
+    assert_true(is(inside(inside(inside(inside(event[5], 5), 1), 8), 8), ""));
 }
 
-/* A resumed run has a file of its own, which says where it goes on, and comes behind the older one in the order of names. */
+/* A resumed run has a file of its own, which says where it goes on, and comes behind the older ones in the order of names. */
 static void resumed(void **state)
 {
     struct tfevents t, u, v;
     (void)state;
-    assert_ok(tfevents_open(&t, folder, 1700000100, -1));
+    assert_ok(tfevents_open(&t, folder, 1700000100, 0));
     assert_ok(tfevents_open(&u, folder, 1700000100, 0));
     assert_ok(tfevents_open(&v, folder, 1700000200, 250));
     assert_true(strcmp(t.path, u.path) < 0 && strcmp(u.path, v.path) < 0);
-    assert_int_equal(read_events(t.path), 1);
-    assert_int_equal(read_events(u.path), 2);
-    assert_at(event[1], 1700000100, 0);
-    assert_int_equal(field_of(inside(event[1], 7), 1).value, 1);     /* START */
     assert_int_equal(read_events(v.path), 2);
     assert_at(event[1], 1700000200, 250);
+    assert_int_equal(field_of(inside(event[1], 7), 1).value, 1);
     tfevents_close(&t);
     tfevents_close(&u);
     tfevents_close(&v);
@@ -217,7 +216,7 @@ static void full_disk(void **state)
     struct stat st;
     (void)state;
     signal(SIGXFSZ, SIG_IGN);
-    assert_ok(tfevents_open(&t, folder, 1700000300, -1));
+    assert_ok(tfevents_open(&t, folder, 1700000300, 0));
     assert_ok(tfevents_scalars(&t, 1, 1, one, 1));
     assert_int_equal(stat(t.path, &st), 0);
     for (rlim_t more = 0; more < 40; more += 3) {
@@ -226,14 +225,14 @@ static void full_disk(void **state)
         limit_files(RLIM_INFINITY);
         assert_int_equal(code, E_IO);
         assert_true(strstr(error_text(), t.path) != NULL);
-        assert_int_equal(read_events(t.path), 2);
+        assert_int_equal(read_events(t.path), 3);
     }
     assert_ok(tfevents_scalars(&t, 3, 3, one, 1));
-    assert_int_equal(read_events(t.path), 3);
-    assert_at(event[2], 3, 3);
+    assert_int_equal(read_events(t.path), 4);
+    assert_at(event[3], 3, 3);
     tfevents_close(&t);
     tfevents_close(&t);
-    assert_fails(tfevents_open(&t, at("nowhere"), 1, -1), E_IO, "nowhere/events.out.tfevents.0000000001.");
+    assert_fails(tfevents_open(&t, at("nowhere"), 1, 0), E_IO, "nowhere/events.out.tfevents.0000000001.");
     tfevents_close(&t);
 }
 

@@ -181,7 +181,7 @@ static int create(struct tfevents *t, const char *folder, double time)
     return 0;
 }
 
-int tfevents_open(struct tfevents *t, const char *folder, double time, int64_t goes_on)
+int tfevents_open(struct tfevents *t, const char *folder, double time, int64_t step)
 {
     enum { START = 1, FILE_VERSION = 3, SESSION_LOG = 7 };
     struct text version = { 0 }, session = { 0 };
@@ -189,10 +189,9 @@ int tfevents_open(struct tfevents *t, const char *folder, double time, int64_t g
     TRY(create(t, folder, time));
     text_add(&version, "brain.Event:2");
     int code = put_event(t, time, 0, FILE_VERSION, &version);
-    if (!code && goes_on >= 0) {
-        put_int(&session, 1, START);
-        code = put_event(t, time, goes_on, SESSION_LOG, &session);
-    }
+    put_int(&session, 1, START);
+    if (!code) code = put_event(t, time, step, SESSION_LOG, &session);
+    text_free(&session);
     if (code) tfevents_close(t);
     return code;
 }

@@ -18,9 +18,9 @@ struct tfevents {                        /* private */
     struct text record;
 };
 
-/* A new file in the folder, events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER.  goes_on: the step at which a resumed run goes on, so that of the older files beside it
- * nothing is shown from there on; -1: the run is new.  Times are seconds since 1970. */
-int  tfevents_open(struct tfevents *t, const char *folder, double time, int64_t goes_on);
+/* A new file in the folder, events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER, of a run that begins or goes on at this step: of the older files beside it nothing
+ * is shown from there on.  TensorBoard takes the first such mark of a folder for a beginning, so every file has one.  Times are seconds since 1970. */
+int  tfevents_open(struct tfevents *t, const char *folder, double time, int64_t step);
 void tfevents_close(struct tfevents *t);
 
 struct tfevents_scalar { const char *tag; double value; };   /* a tag is the name of a chart; those with the same word before a slash stand together */
