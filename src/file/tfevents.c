@@ -90,15 +90,13 @@ static void put_scalar(struct text *summary, const struct tfevents_scalar *s)
     put_message(summary, 1, &value);
 }
 
-/* A tensor of one string. */
+/* A tensor without dimensions. */
 static void put_tensor(struct text *value, int field, const struct text *string)
 {
     enum { DT_STRING = 7 };
-    struct text dim = { 0 }, shape = { 0 }, tensor = { 0 };
-    put_int(&dim, 1, 1);
-    put_message(&shape, 2, &dim);
+    struct text tensor = { 0 };
     put_int(&tensor, 1, DT_STRING);
-    put_message(&tensor, 2, &shape);
+    put_bytes(&tensor, 2, "", 0);                            /* its shape */
     put_bytes(&tensor, 8, string->at, string->size);
     put_message(value, field, &tensor);
 }
