@@ -78,8 +78,10 @@ static void old_lines(void **state)
     assert_int_equal(h.done, 2);
     assert_true(h.time == 0 && h.seconds == 0 && h.seconds_a_step == 0);
     assert_true(note_of(NOTE_SKIPPED, 0)->time == 0);
-    assert_string_equal(history_state(&h, 1), "running");
-    assert_string_equal(history_state(&h, 0), "broke off");
+    assert_string_equal(history_state(&h, 1, 10), "running");
+    assert_string_equal(history_state(&h, 0, 10), "broke off");
+    assert_string_equal(history_state(&h, 0, 0), "broke off");
+    assert_string_equal(history_state(&h, 0, 2), "finished");
 }
 
 static void hostile_lines(void **state)
@@ -250,11 +252,11 @@ static void resumed(void **state)
     for (int i = 0; i < 10; i++) feed_line("{\"step\": %d, \"time\": %d, \"loss\": %d}", i, 101 + i, 100 + i);
     feed("{\"step\": 8, \"time\": 109, \"val_loss\": 3}\n{\"step\": 10, \"time\": 111, \"val_loss\": 2}\n{\"step\": 10, \"time\": 111, \"sample\": \"x\"}\n{\"step\": 9, \"time\": 111, \"skipped\": \"loss\"}\n");
     feed("{\"step\": 10, \"time\": 112, \"event\": \"stopped\"}\n");
-    assert_string_equal(history_state(&h, 0), "stopped");
+    assert_string_equal(history_state(&h, 0, 10), "stopped");
     assert_true(h.seconds == 11);
     feed("{\"step\": 10, \"time\": 5000, \"event\": \"rejected\", \"text\": \"step-10\"}\n");
     feed("{\"step\": 8, \"time\": 5001, \"event\": \"resumed\", \"text\": \"step-8\"}\n");
-    assert_string_equal(history_state(&h, 1), "running");
+    assert_string_equal(history_state(&h, 1, 10), "running");
     assert_int_equal(h.done, 8);                             /* what it is about to do again is forgotten, */
     assert_int_equal(series_of(SERIES_LOSS)->n, 8);
     assert_int_equal(series_of(SERIES_VAL_LOSS)->n, 1);      /* the evaluation at that step is not */
@@ -266,9 +268,9 @@ static void resumed(void **state)
     assert_true(series_last(series_of(SERIES_LOSS)) == 1);
     feed("{\"step\": 9, \"time\": 5010, \"event\": \"rolled_back\", \"text\": \"a spike\"}\n");
     assert_int_equal(series_of(SERIES_LOSS)->n, 9);
-    assert_string_equal(history_state(&h, 1), "running");
+    assert_string_equal(history_state(&h, 1, 10), "running");
     feed("{\"step\": 12, \"time\": 5011, \"event\": \"finished\"}\n");
-    assert_string_equal(history_state(&h, 1), "finished");
+    assert_string_equal(history_state(&h, 1, 10), "finished");
     assert_int_equal(h.notes[NOTE_EVENT].n, 6);
 }
 

@@ -96,13 +96,17 @@ static void fits(void **state)
     v[0] = 1e9;
     struct axis a = axis_fit(v, 1000, 2, 1e9, 0, 0);
     assert_true(a.from < 2 && a.from > 1.9 && a.to > 2.9 && a.to < 3.6);         /* one that is far from all others is left outside */
-    assert_true(axis_at(&a, 1e9) == 2 && axis_at(&a, -1e9) == -1);
+    assert_true(axis_at(&a, 1e9) == 10 && axis_at(&a, -1e9) == -9);
     a = axis_fit((double[]){ 1, 2, 4, 8, 16 }, 5, 1, 16, 1, 0);
     assert_true(a.log && a.from > 0);
     assert_float_equal(axis_at(&a, 4), 0.5, 1e-9);
-    assert_true(axis_at(&a, 0) == -1);
+    assert_true(axis_at(&a, 0) == -9);
     a = axis_fit((double[]){ 0, 16, 30 }, 3, 0, 30, 1, 0);
     assert_false(a.log);                                     /* 0 has no logarithm */
+    for (int i = 0; i < 1000; i++) v[i] = 1 + i % 100;
+    v[7] = 1e-9, v[8] = -1;
+    a = axis_fit(v, 1000, -1, 100, 1, 0);
+    assert_true(a.log && a.from > 0.05 && a.from < 2 && a.to > 99 && a.to < 120);
     a = axis_fit((double[]){ 40, 50, 45 }, 3, 40, 50, 0, 1);
     assert_true(a.from == 0 && a.to > 50);
     a = axis_fit((double[]){ 0 }, 1, 0, 0, 0, 1);
@@ -165,6 +169,7 @@ static void figure(void **state)
     assert_has("<polyline class=\"line c1\" data-key=\"1\" points=\"0,");
     assert_has("<path class=\"dots c1\" d=\"M");
     assert_has("<path class=\"dots c2\" d=\"M");
+    assert_has("<span class=\"key event\">events</span>");
     assert_has(" class=\"mark\" d=\"M3000,0v10000\"");
     assert_has("data-x=\"0 200\"");
     assert_has(">200</text>");
@@ -249,7 +254,7 @@ static void one_run(void **state)
     assert_ok(report_page(&page, &run, 1));
     static const char *const parts[] = {
         "<title>out-tales</title>", "<h1>out-tales</h1>", "<p class=\"about\">gpt2: 4 layers</p>", "<dt>State</dt><dd>finished<small>2023-11-14 22:21</small>",
-        "<dt>Iterations</dt><dd>200<small>of 250</small><small class=\"warn\">2 skipped</small>", "<dt>Time</dt><dd>3 min 20 s<", "<dt>Validation loss</dt><dd>1.6366<small>best, at 200<",
+        "<dt>Iterations</dt><dd>200<small>of 250</small><small class=\"warn\">2 skipped</small>", "<dt>Time</dt><dd>3:20 min<", "<dt>Validation loss</dt><dd>1.6366<small>best, at 200<",
         "<dt>Training loss</dt><dd>1.5", "<dt>Tokens a second</dt><dd>51,891<", "<dt>Memory</dt><dd>61 MiB<",
         "<b>Loss</b>", "<b>Learning rate</b>", "<b>Gradient norm</b>", "<b>Tokens a second</b>", "<b>Memory in MiB</b>",
         "iteration 200, 22:16:40</small>\n<pre dir=\"auto\">\nsample at 200</pre>", "sample at 150</pre>", "sample at 0</pre>",

@@ -56,7 +56,7 @@ static void describe_progress(struct text *t, const struct run_folder *r)
 static void draw_header(struct plot *p, const struct run_folder *r)
 {
     struct text t = { 0 };
-    const char *state = history_state(&r->history, r->seen.alive);
+    const char *state = history_state(&r->history, r->seen.alive, r->seen.iterations);
     int x = plot_text(p, 0, 0, INK_BOLD, r->path);
     x = plot_text(p, x + 2, 0, strcmp(state, "broke off") ? INK_PLAIN : INK_WARN, state);
     if (r->seen.about) plot_text(p, x + 2, 0, INK_FAINT, r->seen.about);

@@ -14,46 +14,41 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of values in order: the middle 98 %, and around them what there is within half of what these span. */
-static struct axis ends(const double *v, size_t n, double least, double most)
-{
-    double low = v[n / 100], high = v[n - 1 - n / 100], span = high - low;
-    return (struct axis){ .from = fmax(least, low - span / 2), .to = fmin(most, high + span / 2) };
-}
-
+/* The middle 98 %, around them what there is within half of what these span, and a margin. */
 struct axis axis_fit(double *v, size_t n, double least, double most, int log, int zero)
 {
     qsort(v, n, sizeof *v, ascending);
-    struct axis s = ends(v, n, fmin(least, v[0]), fmax(most, v[n - 1]));
-    if (log && s.from > 0 && s.to / s.from > AXIS_WIDE) {
-        double margin = pow(s.to / s.from, 0.03);
-        return (struct axis){ s.from / margin, s.to * margin, 1 };
+    double low = v[n / 100], high = v[n - 1 - n / 100];
+    least = fmin(least, v[0]);
+    most = fmax(most, v[n - 1]);
+    if (log && low > 0 && high / low > AXIS_WIDE) {
+        double half = sqrt(high / low), margin = pow(high / low, 0.03);
+        return (struct axis){ fmax(least, low / half) / margin, fmin(most, high * half) * margin, 1 };
     }
-    if (zero && s.from >= 0) s.from = 0;
-    double margin = fmax((s.to - s.from) * 0.04, fmax(fmax(fabs(s.from), fabs(s.to)) * 1e-3, 1e-12));
-    if (s.from != 0 || !zero) s.from -= margin;
-    s.to += margin;
-    return s;
+    double half = (high - low) / 2, from = fmax(least, low - half), to = fmin(most, high + half);
+    if (zero && from >= 0) from = 0;
+    double margin = fmax((to - from) * 0.04, fmax(fmax(fabs(from), fabs(to)) * 1e-3, 1e-12));
+    return (struct axis){ zero && from == 0 ? 0 : from - margin, to + margin, 0 };
 }
 
-double axis_at(const struct axis *s, double x)
+double axis_at(const struct axis *a, double x)
 {
-    double at = s->log ? (x > 0 ? log(x / s->from) / log(s->to / s->from) : -1) : (x - s->from) / (s->to - s->from);
-    return at < -1 ? -1 : at > 2 ? 2 : at;
+    double at = a->log ? (x > 0 ? log(x / a->from) / log(a->to / a->from) : -9) : (x - a->from) / (a->to - a->from);
+    return at < -9 ? -9 : at > 10 ? 10 : at;
 }
 
 /* ---- ticks ---- */
 
-static int has_decades(const struct axis *s) { return s->log && s->to >= AXIS_WIDE * s->from; }
+static int has_decades(const struct axis *a) { return a->log && a->to >= AXIS_WIDE * a->from; }
 
-/* The numbers m * 10^e within s, for the e from low to high; how many there are, though no more than MOST_TICKS are stored. */
-static int decades(const struct axis *s, const char *mantissas, int every, double *tick)
+/* The numbers m * 10^e within a, for the e from low to high; how many there are, though no more than MOST_TICKS are stored. */
+static int decades(const struct axis *a, const char *mantissas, int every, double *tick)
 {
-    int n = 0, low = (int)floor(log10(s->from)), high = (int)ceil(log10(s->to));
+    int n = 0, low = (int)floor(log10(a->from)), high = (int)ceil(log10(a->to));
     for (int e = low; e <= high; e++) {
         for (const char *m = mantissas; *m && ((e % every) + every) % every == 0; m++) {
             double x = (*m - '0') * pow(10, e);
-            if (x < s->from || x > s->to) continue;
+            if (x < a->from || x > a->to) continue;
             if (n < MOST_TICKS) tick[n] = x;
             n++;
         }
@@ -61,28 +56,28 @@ static int decades(const struct axis *s, const char *mantissas, int every, doubl
     return n;
 }
 
-static int steps(const struct axis *s, int most, double *tick)
+static int steps(const struct axis *a, int most, double *tick)
 {
     static const double factors[] = { 1, 2, 5, 10 };
-    double rough = (s->to - s->from) / (most + 1), power = pow(10, floor(log10(rough))), step = power;
+    double rough = (a->to - a->from) / (most + 1), power = pow(10, floor(log10(rough))), step = power;
     int n = 0;
     for (int i = 0; i < 4 && step < rough * (1 - 1e-9); i++) step = factors[i] * power;
-    for (double k = ceil(s->from / step - 1e-9); k * step <= s->to + 1e-9 * step && n < MOST_TICKS; k++) tick[n++] = k * step;
+    for (double k = ceil(a->from / step - 1e-9); k * step <= a->to + 1e-9 * step && n < MOST_TICKS; k++) tick[n++] = k * step;
     return n;
 }
 
-int axis_ticks(const struct axis *s, int most, double tick[MOST_TICKS])
+int axis_ticks(const struct axis *a, int most, double tick[MOST_TICKS])
 {
     static const char *const mantissas[] = { "125", "13", "1" };
     if (most >= MOST_TICKS) most = MOST_TICKS - 1;
     if (most < 1) return 0;
-    if (!has_decades(s)) return steps(s, most, tick);
+    if (!has_decades(a)) return steps(a, most, tick);
     for (int i = 0; i < 3; i++) {
-        int n = decades(s, mantissas[i], 1, tick);
+        int n = decades(a, mantissas[i], 1, tick);
         if (n <= most && n > 1) return n;
     }
     for (int every = 2; every < 64; every *= 2) {
-        int n = decades(s, "1", every, tick);
+        int n = decades(a, "1", every, tick);
         if (n <= most) return n;
     }
     return 0;
@@ -130,9 +125,9 @@ void axis_number(struct text *out, double x, double step, double largest)
     }
 }
 
-void axis_label(struct text *out, const struct axis *s, const double *tick, int n, int i)
+void axis_label(struct text *out, const struct axis *a, const double *tick, int n, int i)
 {
     double x = fabs(tick[i]), largest = fmax(fabs(tick[0]), fabs(tick[n - 1]));
-    if (has_decades(s)) axis_number(out, tick[i], pow(10, floor(log10(x) + 1e-9)), x);
+    if (has_decades(a)) axis_number(out, tick[i], pow(10, floor(log10(x) + 1e-9)), x);
     else axis_number(out, tick[i], n > 1 ? tick[1] - tick[0] : x, largest);
 }

@@ -20,6 +20,8 @@ void curve_values(const struct curve *c, int calm, double *out)
     else for (size_t i = 0; i < c->series->n; i++) out[i] = point_mean(&c->series->point[i]);
 }
 
+static int has_range(const struct curve *c) { return c->style == CURVE_NOISY && c->series->each > 1; }
+
 /* ---- axes ---- */
 
 int chart_is_empty(const struct chart *c)
@@ -42,36 +44,54 @@ static struct axis steps_of(const struct chart *c)
 
 struct values { double *at, least, most; size_t n; };        /* at: of the steps that count; the extremes are those of all */
 
-static void gather(struct values *v, const struct chart *c, double from)
+static void take(struct values *v, double x, int counts)
+{
+    v->least = fmin(v->least, x);
+    v->most = fmax(v->most, x);
+    if (counts) v->at[v->n++] = x;
+}
+
+/* What is drawn of the curves: of one whose range is drawn, its ends. */
+static int gather(struct values *v, const struct chart *c, double from)
 {
     *v = (struct values){ .at = v->at, .least = INFINITY, .most = -INFINITY };
     for (int i = 0; i < c->n; i++) {
-        double *new = v->at + v->n;
         const struct series *s = c->curve[i].series;
-        curve_values(&c->curve[i], c->calm, new);
+        double *value = malloc((s->n + 1) * sizeof *value);
+        FAIL_IF(!value, E_MEMORY, "no memory for a curve");
+        curve_values(&c->curve[i], c->calm, value);
         for (size_t k = 0; k < s->n; k++) {
-            v->least = fmin(v->least, new[k]);
-            v->most = fmax(v->most, new[k]);
-            if (point_step(&s->point[k]) >= from) v->at[v->n++] = new[k];
+            const struct point *p = &s->point[k];
+            int counts = point_step(p) >= from, ranges = has_range(&c->curve[i]) && !c->calm;
+            take(v, ranges ? p->least : value[k], counts);
+            take(v, ranges ? p->most : value[k], counts);
         }
+        free(value);
     }
+    return 0;
+}
+
+static int fit(const struct chart *c, struct values *v, const struct axis *x, struct axis *y)
+{
+    enum { ENOUGH = 10 };                                    /* two a point */
+    TRY(gather(v, c, c->zero ? x->from : x->from + (x->to - x->from) / 20));
+    if (v->n < ENOUGH) TRY(gather(v, c, x->from));
+    *y = v->n ? axis_fit(v->at, v->n, v->least, v->most, c->log, c->zero) : (struct axis){ 0, 1, 0 };
+    return 0;
 }
 
 /* Where a chart need not reach to zero, the fall at the beginning, its first twentieth, must not press all that follows against the bottom. */
 int chart_axes(const struct chart *c, struct axis *x, struct axis *y)
 {
-    enum { ENOUGH = 5 };
     struct values v;
     size_t room = 1;
-    for (int i = 0; i < c->n; i++) room += c->curve[i].series->n;
+    for (int i = 0; i < c->n; i++) room += 2 * c->curve[i].series->n;
     v.at = malloc(room * sizeof *v.at);
     FAIL_IF(!v.at, E_MEMORY, "no memory for a chart");
     *x = steps_of(c);
-    gather(&v, c, c->zero ? x->from : x->from + (x->to - x->from) / 20);
-    if (v.n < ENOUGH) gather(&v, c, x->from);
-    *y = v.n ? axis_fit(v.at, v.n, v.least, v.most, c->log, c->zero) : (struct axis){ 0, 1, 0 };
+    int code = fit(c, &v, x, y);
     free(v.at);
-    return 0;
+    return code;
 }
 
 /* ---- curves ---- */
@@ -113,7 +133,7 @@ static int draw_faint(const struct pen *p, const struct curve *c)
     char class[16];
     if (c->style != CURVE_NOISY || !c->series->n) return 0;
     class_of(c, class);
-    if (c->series->each > 1) {
+    if (has_range(c)) {
         text_format(p->out, "<polygon class=\"range %s\" ", class);
         draw_range(p, c->series);
     }
@@ -135,7 +155,7 @@ static void draw_dots(const struct pen *p, const struct curve *c)
     char class[16];
     const struct series *s = c->series;
     if (s->n != 1 && c->style != CURVE_DOTS && (c->style != CURVE_DOTTED || s->n > MOST_DOTS)) return;
-    text_format(p->out, "<path class=\"dots %s\" d=\"", class_of(c, class));
+    text_format(p->out, "<path class=\"dots %s%s\" d=\"", class_of(c, class), s->n > MOST_DOTS ? " small" : "");
     for (size_t i = 0; i < s->n; i++) {
         int y = down(p, point_mean(&s->point[i]));
         if (y >= 0 && y <= SIZE) text_format(p->out, "M%d,%dh0", across(p, point_step(&s->point[i])), y);
@@ -192,6 +212,7 @@ static void draw_key(struct text *out, const struct chart *c)
         html_add(out, c->curve[i].name);
         text_add(out, "</span>");
     }
+    if (c->wide && c->marks) text_add(out, "<span class=\"key event\">events</span>");
     text_add(out, "</figcaption>\n");
 }
 

@@ -339,10 +339,11 @@ size_t history_happened(const struct history *h, const struct note *list[2 * NOT
     return n;
 }
 
-const char *history_state(const struct history *h, int alive)
+const char *history_state(const struct history *h, int alive, int64_t iterations)
 {
     if (!strcmp(h->state, "finished") || !strcmp(h->state, "stopped")) return h->state;
-    return alive ? "running" : "broke off";
+    if (alive) return "running";
+    return iterations > 0 && h->done >= iterations ? "finished" : "broke off";
 }
 
 #ifdef FUZZ_HISTORY

@@ -82,7 +82,8 @@ void history_close(struct history *h);                       /* { 0 } is fine */
 /* Events and what was skipped, in the order of time: how many, at most 2 NOTES_KEPT. */
 size_t history_happened(const struct history *h, const struct note *list[2 * NOTES_KEPT]);
 
-/* "running", "finished", "stopped", or "broke off": nobody works at it, and it did not say why.  alive: somebody has the lock of its folder. */
-const char *history_state(const struct history *h, int alive);
+/* "running", "finished", "stopped", or "broke off": nobody works at it, and it did not say why.  alive: somebody has the lock of its folder; iterations: how many it
+ * is to have, 0: unknown. */
+const char *history_state(const struct history *h, int alive, int64_t iterations);
 
 #endif

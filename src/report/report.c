@@ -27,18 +27,14 @@ static void add_loss(struct text *out, double x)
     else text_format(out, "%.4f", x);
 }
 
-/* "45 s", "12 min", "3 h 20 min", "2 d 4 h" */
+/* "45 s", "4:42 min", "3:20 h", "2 d 4 h" */
 static void add_span(struct text *out, double seconds)
 {
-    static const struct { double size; const char *name, *rest; double part; } units[] = { { 86400, "d", "h", 3600 }, { 3600, "h", "min", 60 }, { 60, "min", "s", 1 } };
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (seconds < units[i].size) continue;
-        text_format(out, "%.0f %s", floor(seconds / units[i].size), units[i].name);
-        double rest = floor(fmod(seconds, units[i].size) / units[i].part);
-        if (rest > 0) text_format(out, " %.0f %s", rest, units[i].rest);
-        return;
-    }
-    text_format(out, "%.0f s", seconds);
+    long s = lround(fmin(seconds, 1e9));
+    if (s < 60) text_format(out, "%ld s", s);
+    else if (s < 3600) text_format(out, "%ld:%02ld min", s / 60, s % 60);
+    else if (s < 86400) text_format(out, "%ld:%02ld h", s / 3600, s / 60 % 60);
+    else text_format(out, "%ld d %ld h", s / 86400, s / 3600 % 24);
 }
 
 static void add_moment(struct text *out, double t, const char *format)
@@ -108,7 +104,7 @@ static void close_figure(struct text *out) { text_add(out, "</dd></div>\n"); }
 
 static void add_state(struct text *out, const struct report_run *r)
 {
-    const char *state = history_state(r->history, r->alive);
+    const char *state = history_state(r->history, r->alive, r->iterations);
     text_format(out, strcmp(state, "broke off") ? "%s" : "<span class=\"warn\">%s</span>", state);
 }
 
