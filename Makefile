@@ -7,7 +7,8 @@
 # make install    to PREFIX (/usr/local), with a pkg-config file
 # make twin       what needs Python: golden files made anew, other tools on our files
 # make arm        the tests of the kernels for aarch64, under qemu-user
-# make fuzz, make fuzz-plan, make mutate, make kills      long runs (SEED=, COUNT=), recorded in tests/results/
+# make torture    kills and failures at every system call of runs and preparations, COUNT= random kills, 10,000 flipped bits
+# make fuzz, make fuzz-plan, make mutate, make torture    long runs (SEED=, COUNT=), recorded in tests/results/
 # config=release|debug|sanitize, CC=gcc|clang|a cross compiler
 
 config ?= release
@@ -55,7 +56,7 @@ EXAMPLES := $(patsubst examples/%.c,$B/examples/%,$(wildcard examples/*.c))
 FUZZED   := $(shell grep -H '^.ifdef FUZZ_' src/*/*.c | sed 's/\(.*\):.ifdef FUZZ_\(.*\)/\L\2\E:\1/')
 REPLAYS  := $(foreach f,$(FUZZED),$B/tests/replay_$(firstword $(subst :, ,$f)))
 
-.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-plan fuzz-tokenizer mutate kills clean
+.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-plan fuzz-tokenizer mutate torture clean
 .DELETE_ON_ERROR:
 all: nib libnib.a libnib.so
 
@@ -133,8 +134,8 @@ fuzz-plan: $B/tests/test_plan
 fuzz-tokenizer: $B/tests/test_split nib
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_split $<
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_tokenizer tests/twin/run.sh tests/twin/fuzz_tokenizer.py
-kills: $B/tests/test_cli $B/tests/test_shards $B/nib $(EXAMPLES)
-	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) COUNT=$${COUNT:-120} tests/long_run.sh kills $<
+torture: $B/tests/test_faults $B/tests/test_shards $B/nib
+	@NIB=$(abspath $B/nib) ALL=1 FLIPS=10000 COUNT=$${COUNT:-1000} tests/long_run.sh torture $<
 	@NIB=$(abspath $B/nib) COUNT=$${COUNT:-1000} tests/long_run.sh kills_data $B/tests/test_shards
 fuzz:
 	@tests/fuzz.sh

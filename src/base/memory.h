@@ -4,6 +4,8 @@
 #include <stddef.h>
 
 size_t memory_available(void);           /* what can be taken without others losing theirs */
+/* "512MiB", "8G" (GiB, too), "80%" of what is available.  E_USAGE */
+int    memory_parse(const char *text, size_t *bytes);
 size_t memory_used(void);                /* pages of this process that lie in memory and in no file */
 
 #endif

@@ -82,6 +82,7 @@ static void show_machine(struct text *t, const struct trainer *r)
     const struct memory_table *m = &r->memory;
     text_format(t, "memory   %.1f MiB: weights %.1f, gradients %.1f, moments %.1f, activations %.1f", mib(m->all), mib(m->parameters), mib(m->gradients), mib(m->moments), mib(m->activations));
     if (m->states) text_format(t, ", keys and values of samples %.1f", mib(m->states));
+    text_format(t, ", the rest %.1f", mib(m->inputs + m->program));
     if (m->available) text_format(t, "; %.0f free", mib(m->available));
     text_format(t, "\nmachine  %s, %d thread%s, %s kernels, %s activations, peak %.0f GFLOP/s\n", cpu_model(), cpu_threads(), cpu_threads() > 1 ? "s" : "", cpu_isa(),
                 dtype_name(r->o.type), cpu_peak(F32) / 1e9);

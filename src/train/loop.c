@@ -61,8 +61,10 @@ static int roll_back(struct run *r, const char *why)
 static int give_up(const struct run *r, const char *why)
 {
     const struct settings *s = r->s;
-    FAIL(E_DIVERGED, "diverged at iteration %lld: %s; what is on the disk is sound%s. Go on from there with --init_from=resume and a lower --learning_rate (now %g), more --warmup_iters (now %lld), "
-         "--grad_clip=1 (now %g), or with --rollback=3, which leaves the data in between out", (long long)r->trainer.progress.iteration, why, r->saved >= 0 ? "" : ", but nothing was saved yet",
+    char where[64] = "; nothing was saved yet";
+    if (r->saved >= 0) snprintf(where, sizeof where, "; the newest checkpoint is of iteration %lld", (long long)r->saved);
+    FAIL(E_DIVERGED, "diverged at iteration %lld: %s%s. Go on with --init_from=resume, or anew, with a lower --learning_rate (now %g), more --warmup_iters (now %lld), "
+         "--grad_clip=1 (now %g), or with --rollback=3, which leaves the data in between out", (long long)r->trainer.progress.iteration, why, where,
          s->learning_rate, (long long)s->warmup_iters, s->grad_clip);
 }
 
@@ -165,16 +167,33 @@ static void tell_step(struct run *r, int64_t it, const struct step_result *resul
     run_tell(r, e);
 }
 
-/* Losses that stay high without being worse than a guess are those of other data: they are the usual from now on. */
+/* After so many iterations nobody does worse who has not lost everything: a guess among V tokens costs log V. */
+static int look_at_mean(struct run *r)
+{
+    static const double HOPELESS = 1.5;
+    const struct spikes *recent = &r->trainer.progress.spikes;
+    char why[256];
+    double guess = log((double)r->config.vocab), mean = spikes_spread(recent).mean;
+    if (recent->n < SPIKE_WINDOW || mean <= HOPELESS * guess) return 0;
+    snprintf(why, sizeof why, "the mean loss of the last %d iterations is %.4g, and a guess among %lld tokens has %.4g", SPIKE_WINDOW, mean, (long long)r->config.vocab, guess);
+    return diverged(r, why);
+}
+
+/* Is it the data or the weights?  Data that were learnt from before all this tell: if their loss is as usual, those since then are of another kind,
+ * and how high their losses are is the usual from now on. */
 static int look_at_losses(struct run *r, const struct step_result *last)
 {
+    const struct settings *s = r->s;
     struct progress *p = &r->trainer.progress;
     char why[512];
-    double guess = log((double)r->config.vocab);
-    if (p->in_a_row < SKIPPED_MOST) return 0;
-    snprintf(why, sizeof why, "%d iterations in a row were not applied, the last because %s", SKIPPED_MOST, last->why);
-    if (last->skipped == NOT_FINITE || last->loss > guess || p->rollbacks < r->s->rollback) return diverged(r, why);
-    run_happened(r, "higher", "%s; that is taken for the usual from now on", why);
+    double then;
+    if (p->in_a_row < SKIPPED_MOST) return look_at_mean(r);
+    int n = snprintf(why, sizeof why, "%d iterations in a row were not applied, the last because %s", SKIPPED_MOST, last->why);
+    if (last->skipped == NOT_FINITE) return diverged(r, why);
+    TRY(trainer_loss(&r->trainer, &r->data, p->iteration - p->in_a_row - 1, s->gradient_accumulation_steps, (uint64_t)s->seed, &then));
+    snprintf(why + n, sizeof why - (size_t)n, "; what was learnt from before that has a loss of %.4f now", then);
+    if (!isfinite(then) || spikes_is(&p->spikes, then, s->max_spike)) return diverged(r, why);
+    run_happened(r, "higher", "%s: the text has changed, and such losses are the usual from now on", why);
     p->spikes = (struct spikes){ 0 };
     p->in_a_row = 0;
     return 0;

@@ -62,6 +62,7 @@ const struct option settings_table[] = {
     TEXT(dtype, "auto", "auto|float32|bfloat16|float16", "machine", "of activations; auto: what is fast here; float16 is taken for auto"),
     INT(threads, "0", 0, 1024, "machine", "0: one a core"),
     INT(recompute, "0", 0, 3, "machine", "compute again rather than keep: 1 activations, 2 norms too, 3 all but one tensor a layer; less memory, same bits"),
+    TEXT(max_memory, NULL, NULL, "machine", "8GiB, 80%: find the micro-batch and recompute level that fit, with as many sequences an iteration"),
     INT(seed, "1337", 0, 1LL << 53, "machine", "of initial weights, batches and dropout"),
     BOOL(profile, "false", "machine", "at the end, a table of where the time went, by op and by step of the plan"),
     BOOL(debug_nan, "true", "machine", "run an iteration that was not finite once more, step by step, to name the op that made the first such number"),

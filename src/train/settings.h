@@ -29,6 +29,7 @@ struct settings {
     /* machine */
     const char *device, *dtype;
     int64_t threads, recompute, seed;
+    const char *max_memory;
     int profile, debug_nan;
     double minutes;
     /* accepted, without effect */

@@ -39,7 +39,7 @@ static int made_finite(const struct step *s)
 static const char *name_of(const tensor *t)
 {
     for (int i = 0; i < t->n_in; i++)
-        if (t->in[i] && t->in[i]->kind == K_PARAM && t->in[i]->cols > 1) return t->in[i]->name;
+        if (t->in[i] && t->in[i]->kind == K_PARAM) return t->in[i]->name;
     return t->name;
 }
 

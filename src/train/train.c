@@ -9,6 +9,7 @@
 #include "cpu/profile.h"
 #include "file/safetensors.h"
 #include "model/hub.h"
+#include "train/fit.h"
 #include "train/hotspots.h"
 #include "train/machine.h"
 #include "train/run.h"
@@ -131,6 +132,7 @@ static int open_trainer(struct run *r)
         model_settle_head(r->model, &o.config, r->file);
         r->config.tied = o.config.tied;
     }
+    TRY(fit(r->options, &o, &r->notices));
     TRY(trainer_open(&r->trainer, &o));
     if (r->resumes) return checkpoint_read(r->from, &r->trainer);
     if (r->file) return model_load_weights(r->trainer.weights, r->model, r->file, r->from);

@@ -23,24 +23,32 @@ static int plan_graph(struct trainer *t, enum phase phase, struct plan **p)
     return plan_new(p, g, &losses, 1, &po);
 }
 
-static int measure(struct trainer *t)
+static void measure(struct trainer *t, size_t program)
 {
+    enum { OF_A_ROW = 3 * sizeof(int32_t) + sizeof(int64_t) + sizeof(struct seq), COPIES = 3 };      /* one in the batch, one in each plan */
     struct weights *w = t->weights;
     weights_measure(w);
-    size_t n = w->n_trained * sizeof(float);
-    struct memory_table m = { .parameters = n + w->n_form * sizeof(uint16_t), .gradients = n, .moments = 2 * n, .activations = w->arena_bytes + cpu_scratch(),
-                              .states = w->state_bytes, .available = memory_available() };
-    m.all = m.parameters + m.gradients + m.moments + m.activations + m.states;
+    size_t n = cpu_taken(w->n_trained * sizeof(float));
+    struct memory_table m = { .parameters = n + cpu_taken(w->n_form * sizeof(uint16_t)), .gradients = n, .moments = 2 * n, .activations = cpu_taken(w->arena_bytes) + cpu_scratch(),
+                              .states = cpu_taken(w->state_bytes),
+                              .inputs = (size_t)(t->o.batch * t->o.block) * OF_A_ROW * COPIES, .program = program, .available = memory_available() };
+    m.all = m.parameters + m.gradients + m.moments + m.activations + m.states + m.inputs + m.program;
     t->memory = m;
-    FAIL_IF(m.available && m.all > m.available, E_MEMORY, "training needs %.0f MiB (weights, gradients and moments %.0f, activations %.0f) and %.0f MiB are free; "
-            "try --recompute=3, or a smaller --batch_size", (double)m.all / 1048576, (double)(m.all - m.activations) / 1048576, (double)m.activations / 1048576,
-            (double)m.available / 1048576);
+}
+
+static int check_room(const struct memory_table *m)
+{
+    size_t needed = m->all - m->program;                     /* what the program has is not available any more */
+    FAIL_IF(m->available && needed > m->available, E_MEMORY, "training needs %.0f MiB (weights, gradients and moments %.0f, activations %.0f) and %.0f MiB are free; "
+            "try --recompute=3, or a smaller --batch_size; --max_memory=80%% finds what fits", (double)needed / 1048576, (double)(m->parameters + m->gradients + m->moments) / 1048576,
+            (double)m->activations / 1048576, (double)m->available / 1048576);
     return 0;
 }
 
-static int open_all(struct trainer *t)
+static int plan_all(struct trainer *t)
 {
     const struct trainer_options *o = &t->o;
+    size_t program = memory_used();
     TRY(config_check(o->model, &o->config));
     TRY(config_fits(&o->config, o->batch * o->block));
     TRY(weights_new(&t->weights, &cpu_backend, TRAINED));
@@ -48,14 +56,37 @@ static int open_all(struct trainer *t)
     TRY(plan_graph(t, EVAL, &t->eval));
     if (o->sample_streams) TRY(session_plan(&t->session, t->weights, o->model, &o->config, o->type, o->sample_streams));
     weights_state_rows(t->weights, o->sample_streams * o->config.context);
-    TRY(measure(t));
+    measure(t, program);
+    return 0;
+}
+
+static int open_all(struct trainer *t)
+{
+    const struct trainer_options *o = &t->o;
+    TRY(plan_all(t));
+    TRY(check_room(&t->memory));
     TRY(batch_open(&t->batch, o->batch * o->block, o->batch * o->block));
     return weights_place(t->weights);
 }
 
-int trainer_open(struct trainer *t, const struct trainer_options *o)
+static void start(struct trainer *t, const struct trainer_options *o)
 {
     *t = (struct trainer){ .o = *o, .progress = { .evaluated = -1, .best_iteration = -1, .best_loss = INFINITY } };
+}
+
+int trainer_measure(const struct trainer_options *o, struct memory_table *m)
+{
+    struct trainer t;
+    start(&t, o);
+    int code = plan_all(&t);
+    *m = t.memory;
+    trainer_close(&t);
+    return code;
+}
+
+int trainer_open(struct trainer *t, const struct trainer_options *o)
+{
+    start(t, o);
     int code = open_all(t);
     if (code) trainer_close(t);
     return code;
@@ -188,6 +219,24 @@ int trainer_step(struct trainer *t, const struct dataset *d, int64_t accumulate,
 {
     struct draw w = draw_of(t, d, t->progress.iteration, accumulate, seed);
     return trainer_step_on(t, accumulate, fill_random, &w, seed, a, r);
+}
+
+int trainer_loss(struct trainer *t, const struct dataset *d, int64_t iteration, int64_t accumulate, uint64_t seed, double *loss)
+{
+    struct draw w = draw_of(t, d, iteration, accumulate, seed);
+    int64_t valid = 0;
+    *loss = 0;
+    for (int64_t m = 0; m < accumulate; m++) {
+        batch_clear(&t->batch);
+        TRY(fill_random(&w, m, &t->batch));
+        TRY(batch_bind(&t->batch, t->eval));
+        TRY(plan_run(t->eval, &(struct run_scalars){ .last_micro = 1 }));
+        const float *losses = plan_result(t->eval, 0);
+        for (int64_t i = 0; i < t->batch.rows; i++) *loss += losses[i];
+        valid += t->batch.valid;
+    }
+    *loss /= (double)(valid ? valid : 1);
+    return 0;
 }
 
 int trainer_trace(struct trainer *t, const struct dataset *d, int64_t accumulate, uint64_t seed, struct step_result *r)

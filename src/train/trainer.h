@@ -31,7 +31,9 @@ struct progress {
     struct spikes spikes;
 };
 
-struct memory_table { size_t parameters, gradients, moments, activations, states, all, available; };      /* bytes; activations: with the kernels' workspaces; available 0: unknown */
+/* Bytes that lie in memory while it trains.  activations: with the kernels' workspaces; inputs: of plans and batches; program: what the process had before;
+ * available 0: unknown. */
+struct memory_table { size_t parameters, gradients, moments, activations, states, inputs, program, all, available; };
 
 struct trainer {
     struct trainer_options o;
@@ -43,6 +45,8 @@ struct trainer {
     struct progress progress;
 };
 
+/* What trainer_open would take, found by planning alone. */
+int  trainer_measure(const struct trainer_options *o, struct memory_table *m);
 /* Weights are placed, not yet filled.  What does not fit into memory is refused before anything is allocated. */
 int  trainer_open(struct trainer *t, const struct trainer_options *o);
 void trainer_close(struct trainer *t);
@@ -61,6 +65,9 @@ int trainer_step(struct trainer *t, const struct dataset *d, int64_t accumulate,
 
 /* The iteration that was just skipped once more, step by step: r->why gets what made the first number that is not finite. */
 int trainer_trace(struct trainer *t, const struct dataset *d, int64_t accumulate, uint64_t seed, struct step_result *r);
+
+/* What the loss of an iteration's data would be now, without dropout. */
+int trainer_loss(struct trainer *t, const struct dataset *d, int64_t iteration, int64_t accumulate, uint64_t seed, double *loss);
 
 /* The same for sequences that the caller gives: fill() puts micro-batch i of `accumulate` into the batch. */
 int trainer_step_on(struct trainer *t, int64_t accumulate, int (*fill)(void *context, int64_t micro, struct batch *b), void *context,
