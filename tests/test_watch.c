@@ -207,7 +207,7 @@ static void not_a_terminal(void **state)
     unsetenv("LINES");
     runs("watch run/");
     assert_picture(80, 24);
-    assert_has(OUT, "running");
+    assert_memory_equal(OUT, "run  running", 12);
     assert_has(OUT, "⠒ training");
     end_run(state);
     runs("watch run");
@@ -245,6 +245,7 @@ static void reports(void **state)
     text_clear(&page);
     assert_ok(file_read("both.html", LIMIT, &page));
     assert_has(page.at, "<h1>2 runs</h1>");
+    assert_has(page.at, ">other</span>");
     assert_has(page.at, "<tr><td>n_layer<td>3<td>5</tr>");
     runs("report run other");
     assert_string_equal(OUT, "report.html\n");

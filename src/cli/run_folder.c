@@ -1,6 +1,9 @@
 /* run_folder.c -- metrics.jsonl, run.conf, config.json and .lock. */
 #include "cli/run_folder.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/error.h"
 #include "model/model.h"
 #include "train/train.h"
@@ -32,8 +35,11 @@ static void read_configuration(struct run_folder *r, struct text *notices)
 
 int run_folder_open(struct run_folder *r, const char *path, struct text *notices)
 {
+    size_t n = strlen(path);
     *r = (struct run_folder){ .path = path };
-    r->seen = (struct report_run){ .name = path, .history = &r->history };
+    r->seen = (struct report_run){ .name = r->name, .history = &r->history };
+    while (n > 1 && path[n - 1] == '/') n--;
+    snprintf(r->name, sizeof r->name, "%.*s", (int)n, path);
     FAIL_IF(!path_is_dir(path), E_IO, "%s: there is no such folder", path);
     TRY(path_join(r->conf, path, "run.conf"));
     TRY(run_folder_follow(r, notices));

@@ -6,7 +6,7 @@
 
 struct run_folder {
     const char *path;
-    char conf[PATH_SIZE];
+    char name[PATH_SIZE], conf[PATH_SIZE];           /* path without a slash at its end; path/run.conf */
     int configured;                      /* conf was there and has been read */
     struct history history;
     struct settings settings;

@@ -1,5 +1,4 @@
 /* verb_watch.c -- nib watch RUN: what a run does, in another terminal. */
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +20,9 @@ static const char USAGE[] =
 
 /* ---- the lines above ---- */
 
-static int is_known(const struct series *s) { return s->n > 0; }
-
 static void add_part(struct text *t, const char *name, const struct series *s)
 {
-    if (is_known(s)) text_format(t, "  %s %.4f", name, series_last(s));
+    if (s->n) text_format(t, "  %s %.4f", name, series_last(s));
 }
 
 /* "step 1,200/2,000  60%  ETA 12 s  loss 1.9512  val 1.9703  51,891 tok/s" */
@@ -46,7 +43,7 @@ static void describe_progress(struct text *t, const struct run_folder *r)
     }
     add_part(t, "loss", &h->series[SERIES_LOSS]);
     add_part(t, "val", &h->series[SERIES_VAL_LOSS]);
-    if (is_known(&h->series[SERIES_TOK_S])) {
+    if (h->series[SERIES_TOK_S].n) {
         text_add(t, "  ");
         screen_number(t, series_last(&h->series[SERIES_TOK_S]));
         text_add(t, " tok/s");
@@ -57,7 +54,7 @@ static void draw_header(struct plot *p, const struct run_folder *r)
 {
     struct text t = { 0 };
     const char *state = history_state(&r->history, r->seen.alive, r->seen.iterations);
-    int x = plot_text(p, 0, 0, INK_BOLD, r->path);
+    int x = plot_text(p, 0, 0, INK_BOLD, r->name);
     x = plot_text(p, x + 2, 0, strcmp(state, "broke off") ? INK_PLAIN : INK_WARN, state);
     if (r->seen.about) plot_text(p, x + 2, 0, INK_FAINT, r->seen.about);
     describe_progress(&t, r);
@@ -78,18 +75,19 @@ static void describe_happening(struct text *t, const struct note *n)
     text_format(t, "  %s  %s", n->name, n->text);
 }
 
-/* The newest at the bottom. */
-static void draw_happenings(struct plot *p, const struct run_folder *r, int rows)
+/* The newest at the bottom; returns how many rows they take. */
+static int draw_happenings(struct plot *p, const struct history *h, int most)
 {
     const struct note *list[2 * NOTES_KEPT];
-    size_t n = history_happened(&r->history, list);
+    int n = (int)history_happened(h, list), rows = n < most ? n : most;
     struct text t = { 0 };
-    for (int i = 0; i < rows && (size_t)i < n; i++) {
+    for (int i = 0; i < rows; i++) {
         text_clear(&t);
-        describe_happening(&t, list[n - 1 - (size_t)i]);
+        describe_happening(&t, list[n - 1 - i]);
         plot_text(p, 0, p->height - 1 - i, INK_FAINT, t.failed ? "" : t.at);
     }
     text_free(&t);
+    return rows;
 }
 
 /* ---- the picture ---- */
@@ -113,11 +111,9 @@ static int draw_charts(struct plot *p, const struct history *h, int top, int row
 
 static int draw(struct plot *p, const struct run_folder *r)
 {
-    const struct note *list[2 * NOTES_KEPT];
-    int happened = (int)history_happened(&r->history, list), below = p->height < 12 ? 0 : p->height / 8 < happened ? p->height / 8 : happened, top = p->height < 8 ? 2 : 3;
+    int top = p->height < 8 ? 2 : 3, below = draw_happenings(p, &r->history, p->height < 12 ? 0 : p->height / 8);
     draw_header(p, r);
     if (!r->history.lines) plot_text(p, 0, 2, INK_FAINT, "nothing yet");
-    draw_happenings(p, r, below);
     return draw_charts(p, &r->history, top, p->height - top - below - (below > 0));
 }
 

@@ -219,18 +219,15 @@ static int take_object(struct history *h, const json_t *o, int64_t step)
 
 static int take_line(struct history *h, const char *line, size_t n)
 {
-    json_t *o, *step;
+    json_t *o;
     h->version++;
     h->lines++;
     int code = json_parse(&o, line, n, FILE_NAME);
     if (code == E_MEMORY) return code;
-    step = json_object_get(o, "step");
-    if (json_is_integer(step) && json_integer_value(step) >= 0 && json_integer_value(step) <= MOST_STEP) {
-        code = take_object(h, o, json_integer_value(step));
-    } else {
-        h->unreadable++;
-        code = 0;
-    }
+    const json_t *step = json_object_get(o, "step");
+    int known = json_is_integer(step) && json_integer_value(step) >= 0 && json_integer_value(step) <= MOST_STEP;
+    h->unreadable += !known;
+    code = known ? take_object(h, o, json_integer_value(step)) : 0;
     json_decref(o);
     return code;
 }

@@ -5,17 +5,15 @@
 
 #include "base/utf8.h"
 
-static const char *escape_of(int32_t c)
+static const struct { int32_t point; const char *escape; } escapes[] = { { '<', "&lt;" }, { '>', "&gt;" }, { '&', "&amp;" }, { '"', "&quot;" }, { '\'', "&#39;" } };
+
+/* NULL: it stands for itself. */
+static const char *escape_of(int32_t point)
 {
-    switch (c) {
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '&': return "&amp;";
-    case '"': return "&quot;";
-    case '\'': return "&#39;";
-    case '\n': case '\t': return NULL;
-    default: return c < ' ' || (c >= 127 && c < 160) ? "\xef\xbf\xbd" : NULL;
-    }
+    for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++)
+        if (escapes[i].point == point) return escapes[i].escape;
+    int is_control = point < ' ' || (point >= 127 && point < 160);           /* and what is no UTF-8, which is negative */
+    return is_control && point != '\n' && point != '\t' ? "\xef\xbf\xbd" : NULL;
 }
 
 void html_add(struct text *out, const char *text)
