@@ -135,8 +135,8 @@ static void add_figures(const struct page *p)
     close_figure(out);
     open_figure(out, "Iterations"), add_progress(out, p->run), close_figure(out);
     if (h->seconds > 0) open_figure(out, "Time"), add_span(out, h->seconds), close_figure(out);
-    open_figure(out, "Validation loss"), add_best(out, p->run, "<small>best, at "), text_add(out, "</small>"), close_figure(out);
-    open_figure(out, "Training loss"), add_loss(out, smoothed_last(&h->series[SERIES_LOSS])), text_add(out, "<small>smoothed</small>"), close_figure(out);
+    if (h->series[SERIES_VAL_LOSS].n) open_figure(out, "Validation loss"), add_best(out, p->run, "<small>best, at "), text_add(out, "</small>"), close_figure(out);
+    if (h->series[SERIES_LOSS].n) open_figure(out, "Training loss"), add_loss(out, smoothed_last(&h->series[SERIES_LOSS])), text_add(out, "<small>smoothed</small>"), close_figure(out);
     if (h->series[SERIES_TOK_S].n) open_figure(out, "Tokens a second"), add_whole(out, smoothed_last(&h->series[SERIES_TOK_S])), close_figure(out);
     if (h->series[SERIES_MIB].n) open_figure(out, "Memory"), add_whole(out, series_last(&h->series[SERIES_MIB])), text_add(out, " MiB"), close_figure(out);
     text_add(out, "</dl>\n");
