@@ -183,7 +183,8 @@ int plot_chart(struct plot *p, int x, int y, int width, int height, const struct
 
 static void print_ink(struct text *out, int ink)
 {
-    static const char *const codes[] = { [INK_PLAIN] = "0", [INK_BOLD] = "0;1", [INK_FAINT] = "0;2", [INK_WARN] = "0;31" }, *const curves[] = { "0;94", "0;33", "0;32", "0;35" };
+    static const char *const codes[] = { [INK_PLAIN] = "0", [INK_BOLD] = "0;1", [INK_FAINT] = "0;2", [INK_WARN] = "0;31" };
+    static const char *const curves[] = { "0;94", "0;33", "0;32", "0;35" };
     text_format(out, "\033[%sm", ink < INK_CURVE ? codes[ink] : curves[(ink - INK_CURVE) % 4]);
 }
 

@@ -99,47 +99,86 @@ static void add_head(const struct page *p)
 
 /* ---- the figures of one run ---- */
 
-static void open_figure(struct text *out, const char *name) { text_format(out, "<div><dt>%s</dt><dd>", name); }
-static void close_figure(struct text *out) { text_add(out, "</dd></div>\n"); }
-
 static void add_state(struct text *out, const struct report_run *r)
 {
     const char *state = history_state(r->history, r->alive, r->iterations);
     text_format(out, strcmp(state, "broke off") ? "%s" : "<span class=\"warn\">%s</span>", state);
 }
 
-/* Where the best validation loss was is written behind `before`. */
-static void add_best(struct text *out, const struct report_run *r, const char *before)
+static void add_small(struct text *out, const char *before, double x, const char *after)
 {
-    const struct point *best = series_best(&r->history->series[SERIES_VAL_LOSS]);
-    add_loss(out, best ? best->least : NAN);
-    text_add(out, before);
-    if (best) add_whole(out, (double)best->least_at);
+    text_format(out, "<small>%s", before);
+    add_whole(out, x);
+    text_format(out, "%s</small>", after);
 }
 
-static void add_progress(struct text *out, const struct report_run *r)
+static void figure_state(struct text *out, const struct report_run *r)
+{
+    add_state(out, r);
+    if (r->history->time > 0) add_moment(out, r->history->time, "<small>%Y-%m-%d %H:%M</small>");
+}
+
+static void figure_iterations(struct text *out, const struct report_run *r)
 {
     int64_t skipped = r->history->notes[NOTE_SKIPPED].count;
     add_whole(out, (double)r->history->done);
-    if (r->iterations) text_add(out, "<small>of "), add_whole(out, (double)r->iterations), text_add(out, "</small>");
-    if (skipped) text_add(out, "<small class=\"warn\">"), add_whole(out, (double)skipped), text_add(out, " skipped</small>");
+    if (r->iterations) add_small(out, "of ", (double)r->iterations, "");
+    if (skipped) add_small(out, "", (double)skipped, " skipped");
 }
+
+static void figure_time(struct text *out, const struct report_run *r)
+{
+    if (r->history->seconds > 0) add_span(out, r->history->seconds);
+}
+
+static void figure_val_loss(struct text *out, const struct report_run *r)
+{
+    const struct point *best = series_best(&r->history->series[SERIES_VAL_LOSS]);
+    if (!best) return;
+    add_loss(out, best->least);
+    add_small(out, "best, at ", (double)best->least_at, "");
+}
+
+static void figure_loss(struct text *out, const struct report_run *r)
+{
+    double loss = smoothed_last(&r->history->series[SERIES_LOSS]);
+    if (isnan(loss)) return;
+    add_loss(out, loss);
+    text_add(out, "<small>smoothed</small>");
+}
+
+static void figure_tok_s(struct text *out, const struct report_run *r)
+{
+    double tok_s = smoothed_last(&r->history->series[SERIES_TOK_S]);
+    if (!isnan(tok_s)) add_whole(out, tok_s);
+}
+
+static void figure_memory(struct text *out, const struct report_run *r)
+{
+    double mib = series_last(&r->history->series[SERIES_MIB]);
+    if (isnan(mib)) return;
+    add_whole(out, mib);
+    text_add(out, " MiB");
+}
+
+/* One that is not known writes nothing. */
+static const struct { const char *name; void (*add)(struct text *out, const struct report_run *r); } figures[] = {
+    { "State", figure_state }, { "Iterations", figure_iterations }, { "Time", figure_time }, { "Validation loss", figure_val_loss }, { "Training loss", figure_loss },
+    { "Tokens a second", figure_tok_s }, { "Memory", figure_memory },
+};
 
 static void add_figures(const struct page *p)
 {
-    const struct history *h = p->run->history;
-    struct text *out = p->out;
-    text_add(out, "<dl>\n");
-    open_figure(out, "State"), add_state(out, p->run);
-    if (h->time > 0) text_add(out, "<small>"), add_moment(out, h->time, "%Y-%m-%d %H:%M"), text_add(out, "</small>");
-    close_figure(out);
-    open_figure(out, "Iterations"), add_progress(out, p->run), close_figure(out);
-    if (h->seconds > 0) open_figure(out, "Time"), add_span(out, h->seconds), close_figure(out);
-    if (h->series[SERIES_VAL_LOSS].n) open_figure(out, "Validation loss"), add_best(out, p->run, "<small>best, at "), text_add(out, "</small>"), close_figure(out);
-    if (h->series[SERIES_LOSS].n) open_figure(out, "Training loss"), add_loss(out, smoothed_last(&h->series[SERIES_LOSS])), text_add(out, "<small>smoothed</small>"), close_figure(out);
-    if (h->series[SERIES_TOK_S].n) open_figure(out, "Tokens a second"), add_whole(out, smoothed_last(&h->series[SERIES_TOK_S])), close_figure(out);
-    if (h->series[SERIES_MIB].n) open_figure(out, "Memory"), add_whole(out, series_last(&h->series[SERIES_MIB])), text_add(out, " MiB"), close_figure(out);
-    text_add(out, "</dl>\n");
+    struct text value = { 0 };
+    text_add(p->out, "<dl>\n");
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        text_clear(&value);
+        figures[i].add(&value, p->run);
+        if (value.size) text_format(p->out, "<div><dt>%s</dt><dd>%s</dd></div>\n", figures[i].name, value.at);
+    }
+    text_add(p->out, "</dl>\n");
+    p->out->failed |= value.failed;
+    text_free(&value);
 }
 
 /* ---- the figures of several ---- */
@@ -151,31 +190,24 @@ static void add_name(const struct page *p, int i)
     text_add(p->out, "</span>");
 }
 
-static void add_cell(struct text *out, double x)
-{
-    text_add(out, "<td class=\"n\">");
-    add_loss(out, x);
-}
+static void open_cell(struct text *out) { text_add(out, "<td class=\"n\">"); }
 
 static void add_row(const struct page *p, int i)
 {
     struct text *out = p->out;
     const struct report_run *r = &p->run[i];
-    const struct history *h = r->history;
-    text_add(out, "<tr><td>");
-    add_name(p, i);
-    text_add(out, "<td>");
-    add_state(out, r);
-    text_add(out, "<td class=\"n\">");
-    add_whole(out, (double)h->done);
-    text_add(out, "<td class=\"n\">");
-    if (h->seconds > 0) add_span(out, h->seconds);
-    text_add(out, "<td class=\"n\">");
-    add_best(out, r, "<td class=\"n soft\">");
-    add_cell(out, series_last(&h->series[SERIES_VAL_LOSS]));
-    add_cell(out, smoothed_last(&h->series[SERIES_LOSS]));
-    text_add(out, "<td class=\"n\">");
-    if (h->series[SERIES_TOK_S].n) add_whole(out, smoothed_last(&h->series[SERIES_TOK_S]));
+    const struct series *val = &r->history->series[SERIES_VAL_LOSS];
+    const struct point *best = series_best(val);
+    text_add(out, "<tr><td>"), add_name(p, i);
+    text_add(out, "<td>"), add_state(out, r);
+    open_cell(out), add_whole(out, (double)r->history->done);
+    open_cell(out), figure_time(out, r);
+    open_cell(out), add_loss(out, best ? best->least : NAN);
+    text_add(out, "<td class=\"n soft\">");
+    if (best) add_whole(out, (double)best->least_at);
+    open_cell(out), add_loss(out, series_last(val));
+    open_cell(out), add_loss(out, smoothed_last(&r->history->series[SERIES_LOSS]));
+    open_cell(out), figure_tok_s(out, r);
     text_add(out, "</tr>\n");
 }
 
@@ -295,18 +327,22 @@ static void add_happening(const struct page *p, int run, const struct note *n)
     text_add(p->out, "</tr>\n");
 }
 
+static void open_happenings(const struct page *p)
+{
+    text_format(p->out, "<h2>What happened</h2>\n<div class=\"scroll\"><table class=\"all\">\n<tr><th>Time%s<th class=\"n\">Iteration<th>Event<th></tr>\n", p->n > 1 ? "<th>Run" : "");
+}
+
 static void add_happenings(const struct page *p)
 {
     const struct note *list[2 * NOTES_KEPT];
     int64_t dropped = 0;
     int any = 0;
     for (int r = 0; r < p->n; r++) {
+        const struct notes *notes = p->run[r].history->notes;
         size_t n = history_happened(p->run[r].history, list);
-        for (size_t i = 0; i < n; i++) {
-            if (!any++) text_format(p->out, "<h2>What happened</h2>\n<div class=\"scroll\"><table class=\"all\">\n<tr><th>Time%s<th class=\"n\">Iteration<th>Event<th></tr>\n", p->n > 1 ? "<th>Run" : "");
-            add_happening(p, r, list[i]);
-        }
-        dropped += p->run[r].history->notes[NOTE_EVENT].dropped + p->run[r].history->notes[NOTE_SKIPPED].dropped;
+        if (n && !any++) open_happenings(p);
+        for (size_t i = 0; i < n; i++) add_happening(p, r, list[i]);
+        dropped += notes[NOTE_EVENT].dropped + notes[NOTE_SKIPPED].dropped;
     }
     if (any) text_add(p->out, "</table></div>\n");
     if (dropped) text_format(p->out, "<p class=\"soft\">%lld more, in the middle, are only in metrics.jsonl.</p>\n", (long long)dropped);

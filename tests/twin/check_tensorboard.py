@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
 """check_tensorboard.py -- what src/file/tfevents.c writes, read by TensorBoard: scalars, texts, what a resumed run takes back, and a file whose end is torn."""
 import logging
-import os
 import struct
-from pathlib import Path
 
 import numpy as np
 from tensorboard.backend.event_processing import event_accumulator, plugin_event_accumulator
 from tensorboard.plugins.text import metadata
 from tensorboard.util import tensor_util
 
-from checks import ROOT, check, finish, part, run, within, workplace
+from checks import build, check, finish, part, run, within, workplace
 
 TIME = 1700000000
 TEXT = "    ROMEO:\n    <b>&amp; who</b>\n    \n    * not a list: é"
@@ -19,10 +17,7 @@ TEXT = "    ROMEO:\n    <b>&amp; who</b>\n    \n    * not a list: é"
 class Writer:
     """tests/twin/events.c"""
     def __init__(self, folder):
-        self.program = folder / "events"
-        run("make", "-s", "libnib.a", cwd=ROOT)
-        run("gcc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Isrc", Path(__file__).parent / "events.c", "libnib.a", "-fopenmp", *"-lpcre2-8 -lutf8proc -ljansson -lcurl -lcrypto -lz -lm".split(),
-            *os.environ.get("LDFLAGS", "").split(), "-o", self.program, cwd=ROOT)
+        self.program = build(folder, "events")
 
     def __call__(self, folder, *numbers):
         folder.mkdir(exist_ok=True)
