@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.." || exit 1
 home=${NIB_TWIN:-${XDG_CACHE_HOME:-$HOME/.cache}/nib-twin}
 python=$home/bin/python
 
-is_complete() { "$python" -c 'import torch, transformers, tokenizers, safetensors, tiktoken, tensorboard, numpy, mpmath' 2>/dev/null; }
+is_complete() { "$python" -c 'import torch, transformers, tokenizers, safetensors, tiktoken, tensorboard, unicodedata2, numpy, mpmath' 2>/dev/null; }
 
 # Debian's python3 comes without ensurepip, which venv needs.
 can_make() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
@@ -26,7 +26,7 @@ make_complete() {
     fi
     "$home/bin/pip" install -q --timeout 10 --retries 0 torch --index-url https://download.pytorch.org/whl/cpu >/dev/null 2>&1 ||
         "$home/bin/pip" install -q torch || return 1
-    "$home/bin/pip" install -q numpy safetensors tokenizers transformers tiktoken mpmath tensorboard && is_complete
+    "$home/bin/pip" install -q numpy safetensors tokenizers transformers tiktoken mpmath tensorboard unicodedata2 && is_complete
 }
 
 is_complete || make_complete || {
