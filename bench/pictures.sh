@@ -19,6 +19,6 @@ wait $! || echo "stopped half-way"
 (cd "$dir" && ../../nib report shakespeare)
 for mode in light dark; do
     "$chromium" --headless --no-sandbox --disable-gpu --hide-scrollbars --blink-settings=preferredColorScheme=$([ $mode = light ] && echo 1 || echo 0) --user-data-dir="$dir/profile" \
-        --window-size=960,1180 --screenshot="docs/report-$mode.png" "file://$PWD/$run/report.html" 2>"$dir/chromium.log" || { cat "$dir/chromium.log" && exit 1; }
+        --window-size=960,1050 --screenshot="docs/report-$mode.png" "file://$PWD/$run/report.html" 2>"$dir/chromium.log" || { cat "$dir/chromium.log" && exit 1; }
     ls -l "docs/report-$mode.png"
 done
