@@ -19,7 +19,7 @@ endif
 
 B       := build/$(notdir $(CC))-$(config)
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-MODULES := base graph cpu file model token text infer train api
+MODULES := base graph cpu file report model token text infer train api
 
 # ---- flags ----
 
@@ -75,6 +75,7 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 
 # What is embedded by .incbin.
 $B/text/%.o: $(wildcard src/text/*.grammar src/text/*.json)
+$B/report/%.o: $(wildcard src/report/*.css src/report/*.js)
 
 $B/libnib.a: $(OBJECTS)
 	@rm -f $@ && $(AR) rcs $@ $^

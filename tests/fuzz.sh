@@ -13,7 +13,7 @@ for file in $(grep -l '^#ifdef FUZZ_' src/*/*.c); do
         case " ${TARGETS:-$target} " in *" $target "*) ;; *) continue ;; esac
         name=$(echo "$target" | tr '[:upper:]' '[:lower:]')
         clang -std=gnu17 -g -O1 -w -fopenmp -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DFUZZ_"$target" -Isrc \
-            "$file" $(ls src/base/*.c src/file/*.c src/token/*.c src/text/*.c | grep -vx "$file") -lpcre2-8 -lutf8proc -ljansson -lcurl -lcrypto -lz -lm -o build/fuzz/"$name" || exit 1
+            "$file" $(ls src/base/*.c src/file/*.c src/report/*.c src/token/*.c src/text/*.c | grep -vx "$file") -lpcre2-8 -lutf8proc -ljansson -lcurl -lcrypto -lz -lm -o build/fuzz/"$name" || exit 1
         mkdir -p build/fuzz/"$name"-corpus
         seeds=tests/fuzz/$name
         [ -d "$seeds" ] || seeds=tests/fuzz/$(echo "$name" | sed 's/_.*//')

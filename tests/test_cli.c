@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check", "bench", "tokenizer" };
+static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check", "bench", "tokenizer", "watch", "report" };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 static const char DASHES[] = "\n---------------\n";
 

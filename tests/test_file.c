@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "base/base64.h"
 #include "base/finite.h"
 #include "base/json.h"
 #include "base/sums.h"
@@ -274,6 +275,56 @@ static void folders(void **state)
     assert_ok(dir_make(deep));
     assert_fails(dir_remove(at("deep")), E_DATA, "more than 64 folders deep");
     assert_ok(dir_remove(at("deep/d")));
+}
+
+static void *ask(void *enough)
+{
+    while (!*(const volatile int *)enough) dir_locked(folder);
+    return NULL;
+}
+
+/* Whoever asks is in nobody's way. */
+static void locks(void **state)
+{
+    int lock, other, enough = 0;
+    pthread_t asks;
+    (void)state;
+    assert_false(dir_locked(folder) || dir_locked(at("nowhere")));
+    assert_ok(dir_lock(&lock, folder, "wait"));
+    assert_true(dir_locked(folder));
+    assert_fails(dir_lock(&other, folder, "wait"), E_BUSY, "; wait");
+    dir_unlock(other);
+    assert_true(dir_locked(folder));
+    dir_unlock(lock);
+    assert_false(dir_locked(folder));
+    pthread_create(&asks, NULL, ask, &enough);
+    for (int i = 0; i < 2000; i++) {
+        assert_ok(dir_lock(&lock, folder, "wait"));
+        dir_unlock(lock);
+    }
+    enough = 1;
+    pthread_join(asks, NULL);
+    assert_ok(dir_remove(at(".lock")));
+}
+
+/* ---- base/base64.h ---- */
+
+static void base64(void **state)
+{
+    static const char *const rows[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" }, { "\xff\xfe\xfd", "//79" } };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {        /* those of RFC 4648, section 10, and one with the last digits */
+        struct text t = { 0 };
+        char back[16];
+        size_t n;
+        text_add(&t, "");
+        base64_encode(&t, rows[i][0], strlen(rows[i][0]));
+        assert_string_equal(t.at, rows[i][1]);
+        assert_ok(base64_decode(back, &n, t.at, t.size));
+        assert_int_equal(n, strlen(rows[i][0]));
+        assert_memory_equal(back, rows[i][0], n);
+        text_free(&t);
+    }
 }
 
 /* ---- base/json.h ---- */
@@ -618,7 +669,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_files), cmocka_unit_test(not_files), cmocka_unit_test(failed_writes), cmocka_unit_test(checksums), cmocka_unit_test(sums), cmocka_unit_test(looks_and_sweeps), cmocka_unit_test(finite_numbers),
-        cmocka_unit_test(paths), cmocka_unit_test(folders), cmocka_unit_test(json_texts), cmocka_unit_test(json_getters),
+        cmocka_unit_test(paths), cmocka_unit_test(folders), cmocka_unit_test(locks), cmocka_unit_test(base64), cmocka_unit_test(json_texts), cmocka_unit_test(json_getters),
         cmocka_unit_test(json_files), cmocka_unit_test(plain_and_gzip), cmocka_unit_test(damaged_gzip), cmocka_unit_test(lines),
         cmocka_unit_test(standard_input), cmocka_unit_test(fetch_files), cmocka_unit_test(refused_urls), cmocka_unit_test(http),
     };

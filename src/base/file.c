@@ -1,4 +1,5 @@
 /* file.c -- files and folders, by plain POSIX calls. */
+#define _GNU_SOURCE                                          /* locks of open files */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -262,12 +262,24 @@ int dir_lock(int *lock, const char *folder, const char *instead)
     TRY(path_join(path, folder, ".lock"));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     FAIL_IF(fd < 0, E_IO, "cannot open %s: %m", path);
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
+    if (fcntl(fd, F_OFD_SETLK, &(struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET })) {
         close(fd);
         FAIL(E_BUSY, "another run is writing to %s; %s", folder, instead);
     }
     *lock = fd;
     return 0;
+}
+
+/* A lock of an open file, unlike flock's, can be asked about without being taken, so that whoever looks is in nobody's way. */
+int dir_locked(const char *folder)
+{
+    char path[PATH_SIZE];
+    struct flock wanted = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int fd = path_join(path, folder, ".lock") ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return 0;
+    int locked = !fcntl(fd, F_OFD_GETLK, &wanted) && wanted.l_type != F_UNLCK;
+    close(fd);
+    return locked;
 }
 
 void dir_unlock(int lock)

@@ -42,6 +42,7 @@ int  dir_make(const char *path);                                         /* and 
 /* Until dir_unlock or the end of the process, whichever way it ends, nobody else gets folder/.lock.  E_BUSY, and `instead` says what to do: somebody has it. */
 int  dir_lock(int *lock, const char *folder, const char *instead);
 void dir_unlock(int lock);                                               /* -1 is fine */
+int  dir_locked(const char *folder);                                     /* somebody has it now */
 int  dir_free(const char *path, uint64_t *bytes);                        /* room for files of ours on its disk */
 int  dir_remove(const char *path);                                       /* with its contents, links not followed; absent is fine */
 int  dir_sweep(const char *path);                                        /* removes the temporary files that killed writers left in it */

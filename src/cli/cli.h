@@ -18,6 +18,8 @@ int verb_check(int argc, char **argv);
 int verb_bench(int argc, char **argv);
 int verb_tales(int argc, char **argv);
 int verb_tokenizer(int argc, char **argv);
+int verb_report(int argc, char **argv);
+int verb_watch(int argc, char **argv);
 
 extern volatile sig_atomic_t interrupted;    /* Ctrl-C was pressed; a second time ends the program at once */
 
@@ -47,6 +49,8 @@ void cli_notices(struct text *notices);      /* prints them to stderr, "note: " 
 /* ---- the terminal (screen.c) ---- */
 
 int  screen_is_terminal(void);               /* stderr; then the line below moves */
+void screen_size(int fd, int *columns, int *rows);           /* as the terminal says, else COLUMNS and LINES, else 80 and 24 */
+int  screen_columns(int32_t point);          /* how many a character takes, 0 to 2; -1: it is none to be shown, and ? stands for it */
 /* Shows a line that the next one replaces; elsewhere than on a terminal nothing.  At most ten a second, unless forced. */
 void screen_line(const char *text, int force);
 void screen_clear(void);                     /* takes the line away, before something stays */

@@ -18,6 +18,8 @@ static const struct { const char *name; int (*run)(int argc, char **argv); int l
     { "sample", verb_sample, 1, "let a model write: nib sample out --start=\"Once\"" },
     { "eval", verb_eval, 0, "the loss of a model on data: nib eval out --dataset=data/my" },
     { "info", verb_info, 0, "what a model or configuration is, and the plan it runs by" },
+    { "watch", verb_watch, 1, "a run's curves in the terminal, as they grow: nib watch out" },
+    { "report", verb_report, 0, "a run as a page, or several beside each other: nib report out" },
     { "tokenizer", verb_tokenizer, 0, "learn a tokenizer, use or describe one: nib tokenizer train my.txt --out my" },
     { "tales", verb_tales, 0, "stories from the built-in grammar, and its judgement of a model's" },
     { "plan", verb_plan, 0, "what a run would need and how long it would take here: nib plan config/gpt2.conf" },
