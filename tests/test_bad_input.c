@@ -493,8 +493,8 @@ static int filled_and_cleared(void) { return filled(1); }
 static int filled_for_good(void) { return filled(0); }
 
 static void full_disk_foretold(void **state) { (void)state; on_a_small_disk("size=400k", foretold); }
-static void full_disk_survived(void **state) { (void)state; on_a_small_disk("size=800k", filled_and_cleared); }
-static void full_disk_to_the_end(void **state) { (void)state; on_a_small_disk("size=800k", filled_for_good); }
+static void full_disk_survived(void **state) { (void)state; on_a_small_disk("size=3m", filled_and_cleared); }
+static void full_disk_to_the_end(void **state) { (void)state; on_a_small_disk("size=3m", filled_for_good); }
 
 static void no_rights(void **state)
 {
@@ -523,7 +523,7 @@ static void two_runs_in_one_folder(void **state)
 {
     (void)state;
     struct program first = { 0 };
-    starts(&first, "train --dataset=my --out_dir=shared " TINY " --max_iters=1000 --eval_interval=500 --learning_rate=0");
+    starts(&first, "train --dataset=my --out_dir=shared " TINY " --max_iters=1000 --eval_interval=500 --learning_rate=0 --log_interval=1");
     await(&first, "step 3/1000");
     fails(E_BUSY, "another run is writing to shared; choose another --out_dir", "train --dataset=my --out_dir=shared " TINY " --max_iters=2");
     fails(E_BUSY, "another run is writing to shared", "train --init_from=resume --out_dir=shared");

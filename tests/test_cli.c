@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check", "bench", "tokenizer", "watch", "report" };
+static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tokenizer", "tales", "plan", "sweep", "report", "watch", "check", "bench" };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 static const char DASHES[] = "\n---------------\n";
 
@@ -22,6 +22,13 @@ static int set_up(void **state)
     if (run("train --dataset=my --out_dir=run " TINY " --max_iters=60 --eval_interval=20 --eval_iters=20 --warmup_iters=0 --learning_rate=1e-2"))
         return print_error("%s", ERR), -1;
     return 0;
+}
+
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)); text += strlen(part)) n++;
+    return n;
 }
 
 /* ---- the first minutes ---- */
@@ -133,6 +140,43 @@ static void data_of_all_kinds(void **state)
     assert_files("data/a", (const char *const[]){ "train.bin", "val.bin", NULL });
     runs_how(HOW(.in = "my.txt"), "data - --tokenizer=char --out P");
     assert_same_file("P/train.bin", "D/train.bin");
+}
+
+/* Into a pipe come the first step and, a while later, another; whoever asks for each gets each. */
+static void quiet_or_not(void **state)
+{
+    (void)state;
+    runs("train --dataset=my --out_dir=quiet " TINY " --max_iters=40");
+    assert_int_equal(count(OUT, "\nstep "), 3);             /* iteration 0, and two evaluations */
+    assert_has(OUT, "\nstep 0/40  loss ");
+    assert_null(strpbrk(OUT, "\r\033"));
+    runs("train --dataset=my --out_dir=loud " TINY " --max_iters=40 --log_interval=10");
+    assert_int_equal(count(OUT, "/40  loss "), 4);
+    assert_null(strpbrk(ERR, "\r\033"));
+}
+
+/* What a run is seen by: its page, and files for TensorBoard; or not. */
+static void seen_at_a_glance(void **state)
+{
+    (void)state;
+    struct text t = { 0 };
+    char **names;
+    size_t n;
+    int events = 0;
+    runs("train --dataset=my --out_dir=seen " TINY " --max_iters=20 --eval_interval=10 --sample_interval=10 --learning_rate=2e-3");
+    assert_ok(file_read("seen/report.html", LIMIT, &t));
+    assert_has(t.at, "finished");
+    assert_has(t.at, "gpt2: 1 layers, 2 heads, width 16");
+    assert_has(t.at, "learning_rate");
+    assert_has(t.at, "<svg");
+    text_free(&t);
+    assert_ok(dir_list("seen", &names, &n));
+    for (size_t i = 0; i < n; i++) events += !strncmp(names[i], "events.out.tfevents.", 20);
+    free(names);
+    assert_int_equal(events, 1);
+    runs("train --dataset=my --out_dir=unseen " TINY " --max_iters=2 --report=False --tensorboard=False");
+    assert_false(path_is_file("unseen/report.html"));
+    assert_int_equal(names_in("unseen") + 3, names_in("run"));           /* run has a page and events, and one checkpoint more */
 }
 
 /* ---- metrics.jsonl ---- */
@@ -248,13 +292,6 @@ static char *one(const char *options)
     assert_non_null(dashes);
     assert_string_equal(dashes, DASHES);
     return strndup(all, (size_t)(dashes - all));
-}
-
-static int count(const char *text, const char *part)
-{
-    int n = 0;
-    for (; (text = strstr(text, part)); text += strlen(part)) n++;
-    return n;
 }
 
 static void assert_same_samples(const char *a, const char *b)
@@ -472,8 +509,8 @@ static void examples(void **state)
 static void interrupt(const char *options, const char *straight, const char *out, int signal)
 {
     struct program p = { 0 };
-    runs("train --dataset=my --out_dir=%s " LEARNS " %s", straight, options);
-    starts(&p, "train --dataset=my --out_dir=%s " LEARNS " %s", out, options);
+    runs("train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1", straight, options);
+    starts(&p, "train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1", out, options);
     await(&p, "step 12/60");
     kill(p.pid, signal);                                     /* it is still running: nobody has read what it printed since */
     assert_int_equal(end(&p), E_STOPPED);
@@ -568,6 +605,8 @@ int main(void)
         cmocka_unit_test(unknown_words),
         cmocka_unit_test(train_a_text),
         cmocka_unit_test(data_of_all_kinds),
+        cmocka_unit_test(quiet_or_not),
+        cmocka_unit_test(seen_at_a_glance),
         cmocka_unit_test(metrics),
         cmocka_unit_test(eval),
         cmocka_unit_test(floor_of_tales),

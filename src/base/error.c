@@ -37,6 +37,8 @@ int error_prefix(int code, const char *format, ...)
     return code;
 }
 
+void error_clear(void) { last.text[0] = 0; }
+
 const char *error_text(void)
 {
     return last.text[0] ? last.text : "no error";

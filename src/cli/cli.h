@@ -14,6 +14,7 @@ int verb_sample(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_info(int argc, char **argv);
 int verb_plan(int argc, char **argv);
+int verb_sweep(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_bench(int argc, char **argv);
 int verb_tales(int argc, char **argv);
@@ -22,6 +23,8 @@ int verb_report(int argc, char **argv);
 int verb_watch(int argc, char **argv);
 
 extern volatile sig_atomic_t interrupted;    /* Ctrl-C was pressed; a second time ends the program at once */
+
+int cli_finish(int code);                /* what was printed goes out, an error is said; the exit status */
 
 /* Sets the options of a verb from its arguments, prints notices, and --help with the usage lines above it.  *done: nothing else is
  * to be done.  Other arguments are left in argv; more than `most` of them is an error. */

@@ -23,6 +23,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); int l
     { "tokenizer", verb_tokenizer, 0, "learn a tokenizer, use or describe one: nib tokenizer train my.txt --out my" },
     { "tales", verb_tales, 0, "stories from the built-in grammar, and its judgement of a model's" },
     { "plan", verb_plan, 0, "what a run would need and how long it would take here: nib plan config/gpt2.conf" },
+    { "sweep", verb_sweep, 1, "a run for each of some values: nib sweep config/gpt2.conf --learning_rate=1e-3,3e-4" },
     { "check", verb_check, 0, "whether a run, a model or prepared data is what was written" },
     { "bench", verb_bench, 0, "the speed of training and of writing: nib bench train --model=tiny" },
 };
@@ -128,13 +129,17 @@ static void open_descriptors(void)
     if (fd >= 0) close(fd);
 }
 
-int main(int argc, char **argv)
+int cli_finish(int code)
 {
-    open_descriptors();
-    signal(SIGPIPE, SIG_IGN);
-    int code = run(argc, argv);
     screen_clear();
     if ((fflush(stdout) || ferror(stdout)) && !code) code = error_set(E_IO, __FILE__, __LINE__, "standard output could not be written: is the disk full?");
     if (code && strcmp(error_text(), "no error")) print_message("nib: ", error_text(), strlen(error_text()));
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    open_descriptors();
+    signal(SIGPIPE, SIG_IGN);
+    return cli_finish(run(argc, argv));
 }

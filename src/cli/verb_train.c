@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/cli.h"
@@ -39,7 +40,7 @@ static void curve_add(struct curve *c, double x)
 
 /* ---- what is shown ---- */
 
-struct show { const struct options *options; struct curve curve; double val, seconds_a_step; struct text line; };
+struct show { const struct options *options; struct curve curve; double val, seconds_a_step, shown; struct text line; };
 
 static double mib(size_t bytes) { return (double)bytes / 1048576; }
 
@@ -115,6 +116,17 @@ static void show_start(struct show *w, const struct train_event *e)
     text_free(&t);
 }
 
+/* Into a file or a pipe: each of those that were asked for; nobody having asked, the first and then one in a while. */
+static void show_line(struct show *w, const char *line)
+{
+    static const double SECONDS = 10;
+    double now = clock_seconds();
+    if (!options_origin(w->options, "log_interval") && w->shown > 0 && now - w->shown < SECONDS) return;
+    w->shown = now;
+    puts(line);
+    fflush(stdout);
+}
+
 /* "step 1200/5000  loss 2.4512  val 2.4703  lr 1.0e-03  norm 1.21  51,891 tok/s  41% of peak  ETA 2 min  curve" */
 static void show_step(struct show *w, const struct train_event *e)
 {
@@ -135,8 +147,7 @@ static void show_step(struct show *w, const struct train_event *e)
     }
     curve_add(&w->curve, r->loss);
     if (!screen_is_terminal()) {
-        puts(t->at);
-        fflush(stdout);
+        show_line(w, t->at);
         return;
     }
     if (w->curve.n > 1) {

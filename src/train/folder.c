@@ -86,6 +86,8 @@ static int find_changes(const struct run *r, struct text *changes)
     struct options o = { .table = r->options->table, .n = r->options->n, .values = &before, .memory = &memory };
     int code = options_defaults(&o);
     if (!code) code = train_recorded(&o, r->s->out_dir);
+    before.init_from = r->s->init_from;                      /* where a run lies and that it goes on is no change of it */
+    before.out_dir = r->s->out_dir;
     if (!code) options_differences(&o, r->options, changes);
     arena_free(&memory);
     return code;
@@ -119,7 +121,7 @@ static int begin(struct run *r)
     TRY(record(r));                                          /* first: now it is a run */
     TRY(checkpoint_describe(r->s->out_dir, r->model, &r->config, &r->around));
     r->saved = -1;
-    TRY(metrics_open(&r->metrics, r->s->out_dir, 0, -1));
+    TRY(metrics_open(&r->metrics, r->s->out_dir, 0, -1, r->s->tensorboard));
     metrics_event(&r->metrics, 0, "started", "");
     return 0;
 }
@@ -144,12 +146,38 @@ static int go_on(struct run *r)
     if (!code) code = retention_go_back(out, p->iteration);
     if (!code) code = check_room(r);
     if (!code) code = record(r);
-    if (!code) code = metrics_open(&r->metrics, out, p->iteration, p->evaluated);
+    if (!code) code = metrics_open(&r->metrics, out, p->iteration, p->evaluated, r->s->tensorboard);
     r->saved = p->iteration;
     r->published = !code && !checkpoint_publish(out, p->best_iteration >= 0 ? p->best_iteration : p->iteration);
     if (!code) tell_resumption(r, &changes);
     text_free(&changes);
     return code;
+}
+
+static int draw(struct run *r, int alive)
+{
+    struct report_run page = { .name = r->s->out_dir, .history = &r->history, .alive = alive, .iterations = r->s->max_iters };
+    struct arena memory = { 0 };
+    struct text about = { 0 };
+    char path[PATH_SIZE];
+    config_describe(r->model, &r->config, &about);
+    text_format(&about, "; %s", r->data.folder);
+    page.about = about.at;
+    int code = r->history.path[0] ? history_follow(&r->history) : history_open(&r->history, r->s->out_dir);
+    if (!code) code = report_options(r->options, &memory, &page);
+    if (!code) code = path_join(path, r->s->out_dir, "report.html");
+    if (!code) code = report_write(&page, 1, path);
+    text_free(&about);
+    arena_free(&memory);
+    return code;
+}
+
+void folder_report(struct run *r, int alive)
+{
+    char why[ERROR_TEXT];
+    if (!r->s->report || r->metrics.file < 0 || !draw(r, alive) || r->undrawn) return;
+    r->undrawn = 1;
+    run_happened(r, "report_failed", "report.html was not drawn: %s", error_copy(why));
 }
 
 int folder_open(struct run *r)

@@ -52,7 +52,7 @@ static int roll_back(struct run *r, const char *why)
     TRY(retention_go_back(r->s->out_dir, p->iteration));
     r->saved = p->iteration;
     metrics_close(&r->metrics);
-    TRY(metrics_open(&r->metrics, r->s->out_dir, p->iteration, p->evaluated));
+    TRY(metrics_open(&r->metrics, r->s->out_dir, p->iteration, p->evaluated, r->s->tensorboard));
     run_happened(r, "rolled_back", "%s; back from iteration %lld to %lld (rollback %lld of at most %lld), and the data in between is left out", why, (long long)from, (long long)p->iteration,
                  (long long)p->rollbacks, (long long)r->s->rollback);
     return 0;
@@ -241,6 +241,7 @@ int loop(struct run *r)
         int improved = 0, last = p->iteration >= s->max_iters, due = p->iteration % s->eval_interval == 0 || last || s->eval_only;
         if (due && p->evaluated != p->iteration) TRY(evaluate(r, &improved));
         if (s->eval_only) return 0;
+        if (due) folder_report(r, 1);
         int stop = *r->interrupted != 0;
         int wanted = (due && p->iteration > 0 && (improved || s->always_save_checkpoint)) || last || stop || (r->retry && clock_seconds() >= r->retry_at);
         if (wanted && r->saved != p->iteration) TRY(save(r, &before, last || stop));

@@ -48,14 +48,15 @@ static int cut(const char *path, int64_t iteration, int64_t evaluated)
     return code;
 }
 
-int metrics_open(struct metrics *m, const char *out, int64_t iteration, int64_t evaluated)
+int metrics_open(struct metrics *m, const char *out, int64_t iteration, int64_t evaluated, int tensorboard)
 {
     char path[PATH_SIZE];
-    *m = (struct metrics){ .file = -1 };
     int is;
+    *m = (struct metrics){ .file = -1, .board.file = -1 };
     TRY(path_join(path, out, NAME));
     TRY(path_look(path, &is));
     if (is) TRY(cut(path, iteration, evaluated));
+    if (tensorboard) TRY(tfevents_open(&m->board, out, clock_unix(), iteration));
     m->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     FAIL_IF(m->file < 0, E_IO, "%s: %s", path, strerror(errno));
     return 0;
@@ -101,28 +102,39 @@ void metrics_close(struct metrics *m)
 {
     if (m->file >= 0 && m->waiting.size) flush(m);
     if (m->file >= 0) close(m->file);
+    tfevents_close(&m->board);
     text_free(&m->line);
     text_free(&m->waiting);
-    *m = (struct metrics){ .file = -1 };
+    *m = (struct metrics){ .file = -1, .board.file = -1 };
+}
+
+/* ---- lines ---- */
+
+static void show(struct metrics *m, int64_t step, const struct tfevents_scalar *scalar, int n)
+{
+    if (m->board.file >= 0) tfevents_scalars(&m->board, clock_unix(), step, scalar, n);
 }
 
 void metrics_step(struct metrics *m, int64_t step, const struct step_result *r, double lr, double seconds, double flops_share)
 {
+    double speed = (double)r->tokens / seconds;
     begin(m, step);
     if (r->skipped) {
         text_add(&m->line, ", \"skipped\": ");
         json_quote(&m->line, r->why);
     } else {
-        text_format(&m->line, ", \"loss\": %.6f, \"lr\": %.6g, \"grad_norm\": %.6g, \"ms\": %.3f, \"tok_s\": %.0f, \"mfu\": %.4f", r->loss, lr, r->norm, seconds * 1e3,
-                    (double)r->tokens / seconds, flops_share);
+        text_format(&m->line, ", \"loss\": %.6f, \"lr\": %.6g, \"grad_norm\": %.6g, \"ms\": %.3f, \"tok_s\": %.0f, \"mfu\": %.4f", r->loss, lr, r->norm, seconds * 1e3, speed, flops_share);
+        show(m, step, (const struct tfevents_scalar[]){ { "train/loss", r->loss }, { "train/learning_rate", lr }, { "train/grad_norm", r->norm }, { "train/tokens_per_second", speed } }, 4);
     }
     end(m);
 }
 
 void metrics_evaluation(struct metrics *m, int64_t step, double train_loss, double val_loss)
 {
+    double used = (double)memory_used() / 1048576;
     begin(m, step);
-    text_format(&m->line, ", \"train_loss\": %.6f, \"val_loss\": %.6f, \"mib\": %.1f", train_loss, val_loss, (double)memory_used() / 1048576);
+    text_format(&m->line, ", \"train_loss\": %.6f, \"val_loss\": %.6f, \"mib\": %.1f", train_loss, val_loss, used);
+    show(m, step, (const struct tfevents_scalar[]){ { "evaluation/train_loss", train_loss }, { "evaluation/val_loss", val_loss }, { "evaluation/memory_mib", used } }, 3);
     end(m);
 }
 
@@ -131,6 +143,7 @@ void metrics_sample(struct metrics *m, int64_t step, const char *text)
     begin(m, step);
     text_add(&m->line, ", \"sample\": ");
     json_quote(&m->line, text);
+    if (m->board.file >= 0) tfevents_text(&m->board, clock_unix(), step, "sample", text);
     end(m);
 }
 

@@ -5,9 +5,12 @@
  *     {"step": 250, "time": ..., "sample": "ROMEO: ..."}
  *     {"step": 250, "time": ..., "event": "resumed", "text": "resumed at iteration 250"}
  *
+ * Event files for TensorBoard say the same once more, if somebody wants them.
+ *
  * A run does not end because its metrics cannot be written: lines wait in memory, up to a megabyte, until they can. */
 #ifndef TRAIN_METRICS_H
 #define TRAIN_METRICS_H
+#include "file/tfevents.h"
 #include "train/trainer.h"
 
 struct metrics {
@@ -15,10 +18,11 @@ struct metrics {
     struct text line, waiting;           /* the one that is made; what is not yet in the file */
     int64_t lost;                        /* lines for which there was no memory */
     char why[128];                       /* lines wait; empty: none does */
+    struct tfevents board;               /* what TensorBoard shows of the lines; a disk that is full leaves gaps in it */
 };
 
 /* For appending.  What a resumed run is about to do again is cut off: steps from `iteration` on, evaluations after `evaluated`. */
-int  metrics_open(struct metrics *m, const char *out, int64_t iteration, int64_t evaluated);
+int  metrics_open(struct metrics *m, const char *out, int64_t iteration, int64_t evaluated, int tensorboard);
 void metrics_sync(struct metrics *m);        /* what was told so far is on the disk: a checkpoint's past goes before it */
 void metrics_close(struct metrics *m);
 void metrics_step(struct metrics *m, int64_t step, const struct step_result *r, double lr, double seconds, double flops_share);

@@ -1,6 +1,7 @@
 /* run.h -- what the files of a run share (train.c, folder.c, loop.c) and nobody else needs. */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
+#include "report/report.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/retention.h"
@@ -31,6 +32,8 @@ struct run {
     struct trainer trainer;
     struct metrics metrics;
     int waits;                           /* it was told that its lines wait */
+    struct history history;              /* of metrics.jsonl, for the report */
+    int undrawn;                         /* it was told that the report cannot be written */
     struct { int64_t iterations; double seconds; } profiled;
     struct text notices, rejected;       /* rejected: checkpoints that do not verify, a line each */
 };
@@ -48,6 +51,7 @@ void run_happened(struct run *r, const char *kind, const char *format, ...) __at
 int folder_lock(struct run *r);          /* an evaluation alone locks nothing */
 /* Everything is in its place, and there is room for what comes: an older run has moved aside, or the run that goes on says what is new. */
 int folder_open(struct run *r);
+void folder_report(struct run *r, int alive);        /* draws report.html anew; what goes wrong is told, once */
 
 /* ---- loop.c ---- */
 

@@ -24,6 +24,8 @@ const struct option settings_table[] = {
     INT(sample_interval, "0", 0, LARGE, "run", "write a sample every so many iterations; 0: never"),
     BOOL(eval_only, "false", "run", "evaluate once and stop"),
     BOOL(always_save_checkpoint, "true", "run", "save after every evaluation, not only when the validation loss has fallen"),
+    BOOL(report, "true", "run", "draw report.html in out_dir after every evaluation: curves, samples, what happened"),
+    BOOL(tensorboard, "true", "run", "write event files for TensorBoard into out_dir"),
     TEXT(keep, "last:2,best", NULL, "run", "which checkpoints stay: last, last:N, best, every:N (iterations)"),
 
     TEXT(dataset, "openwebtext", NULL, "data", "a folder that nib data (or nanoGPT) has prepared, its name under data/, or a text file"),

@@ -9,6 +9,7 @@ struct settings {
     int64_t eval_interval, log_interval, eval_iters, sample_interval;
     int eval_only, always_save_checkpoint;
     const char *keep;
+    int report, tensorboard;
     /* data */
     const char *dataset, *tokenizer;
     int verify;

@@ -181,23 +181,24 @@ static int run_all(struct run *r)
     return 0;
 }
 
-/* Of a run that has begun; what an error says is the caller's to print. */
-static void tell_end(struct run *r, int code)
+/* Whatever goes wrong from here on, why the run ended is what its caller hears. */
+static int tell_end(struct run *r, int code)
 {
     char why[ERROR_TEXT];
-    if (r->metrics.file < 0) return;
-    if (code) metrics_event(&r->metrics, r->trainer.progress.iteration, "stopped", error_copy(why));
-    else metrics_event(&r->metrics, r->trainer.progress.iteration, "finished", "");
+    error_copy(why);
+    if (r->metrics.file >= 0) metrics_event(&r->metrics, r->trainer.progress.iteration, code ? "stopped" : "finished", code ? why : "");
+    folder_report(r, 0);
+    if (r->rejected.size) text_add(&r->notices, r->rejected.at);
+    run_tell_notices(r);                                     /* also of a run that failed */
+    return code ? error_set(code, __FILE__, __LINE__, "%s", why) : 0;
 }
 
 int train_run(struct options *o, void (*tell_)(void *context, const struct train_event *e), void *context, const volatile sig_atomic_t *interrupted)
 {
-    struct run r = { .options = o, .s = o->values, .tell = tell_, .context = context, .interrupted = interrupted, .lock = -1, .metrics = { .file = -1 } };
-    int code = run_all(&r);
-    tell_end(&r, code);
-    if (r.rejected.size) text_add(&r.notices, r.rejected.at);
-    run_tell_notices(&r);                                    /* also of a run that failed */
+    struct run r = { .options = o, .s = o->values, .tell = tell_, .context = context, .interrupted = interrupted, .lock = -1, .metrics = { .file = -1, .board.file = -1 } };
+    int code = tell_end(&r, run_all(&r));
     metrics_close(&r.metrics);
+    history_close(&r.history);
     profile_clear();
     trainer_close(&r.trainer);
     safetensors_close(r.file);
