@@ -24,7 +24,7 @@ static void parameters(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char line[512];
-        snprintf(line, sizeof line, "%s --seconds=0", cases[i].line);
+        snprintf(line, sizeof line, "%s --dtype=float32 --seconds=0", cases[i].line);
         json_t *o = planned(line);
         assert_true(number(o, "parameters") == cases[i].parameters);
         assert_true(number(o, "tokens") == cases[i].tokens);
