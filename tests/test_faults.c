@@ -1,7 +1,8 @@
 /* test_faults.c -- whatever happens to a run or to a preparation, at whichever moment: it goes on to the same bits, and nothing torn lies under a
  * final name.  Here a sample; `make torture` takes every system call (ALL=1) and many more random moments (COUNT).  SEED draws them. */
+#define TEST_IN_MEMORY
 #include "runs.h"
-#include "tracer.h"
+#include "power.h"
 
 #include <errno.h>
 
@@ -15,6 +16,7 @@ static int set_up(void **state)
 {
     dice_ = (uint64_t)number_from("SEED", 1);
     if (enter_program(state)) return -1;
+    setenv("NIB_CPU", "scalar", 1);                          /* else a cache that cannot be read is a new choice of kernels, of other bits */
     write_play("my.txt", 60);
     write_play("other.txt", 1000);
     return run("data my.txt") ? print_error("%s", ERR), -1 : 0;
@@ -32,7 +34,7 @@ static int skip_without_tracing(void)
 /* Short, but with all that saving does: a first, a better and a worse checkpoint, an old one that goes. */
 #define SHORT TINY " --gradient_accumulation_steps=2 --dropout=0.2 --warmup_iters=0 --learning_rate=1e-2 --max_iters=6 --eval_interval=2 --log_interval=1000"
 enum { LAST = 6 };
-static const char *const variants[] = { "--dtype=float32", "--dtype=bfloat16 --keep=last", "--always_save_checkpoint=false --keep=last,every:4", "--sample_interval=3" };
+static const char *const variants[] = { "--dtype=float32", "--dtype=bfloat16 --keep=last", "--always_save_checkpoint=false --keep=last,every:4 --dtype=float32", "--sample_interval=3 --dtype=float32" };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
 static const char *straight(int variant)                     /* the folder of the run that nothing happens to */
@@ -111,6 +113,42 @@ static void killed_at_system_calls(void **state)
     }
 }
 
+/* ---- power cuts ---- */
+
+static int only_syncs(long call) { return call == SYS_fsync || call == SYS_fdatasync; }
+
+/* One at a call of a run; then it goes on.  Returns whether it ended as if nothing had happened; with a disk that lies about fsync, it need not. */
+static int cut_at(int variant, long at, int disk_lies)
+{
+    static struct power w;
+    struct traced t;
+    assert_ok(dir_remove("out"));
+    harmed_run("out", variant, &(struct fault){ .what = KILLED, .at = at, .look = power_look, .context = &w, .ignores = disk_lies ? only_syncs : NULL }, &t);
+    power_cut(&w, &dice_);
+    power_close(&w);
+    if (disk_lies) {
+        int code = run("check out");
+        return !code || (code == E_IO && (strstr(ERR, "has no checkpoint") || !path_is_dir("out")));
+    }
+    finish("out", variant);
+    assert_same_runs(straight(variant), "out", LAST);
+    return 1;
+}
+
+static void power_cuts(void **state)
+{
+    (void)state;
+    if (skip_without_tracing()) skip();
+    for (int v = 0; v < VARIANTS; v++) {
+        long n = calls_of_run(v), at = 0;
+        for (int taken = 0; next_moment(&at, n, &taken, 8);) cut_at(v, at, 0);
+        if (number_from("ALL", 0)) print_message("%s: power cut at each of %ld system calls\n", variants[v], n);
+    }
+    int harm = 0;                                            /* the test itself: without fsync something would be lost */
+    for (int i = 0; i < 60 && !harm; i++) harm = !cut_at(0, 500 + roll(&dice_, 500), 1);
+    assert_true(harm);
+}
+
 /* At moments drawn from the time that all of it takes, again and again until it has come to its end. */
 static void kills(int variant, int n)
 {
@@ -179,8 +217,8 @@ static void fail_at(int variant, int h, long at, int resumes)
     struct traced t;
     assert_ok(dir_remove("out"));
     if (resumes) runs("train --dataset=my --out_dir=out " SHORT " %s --max_iters=4", variants[variant]);
-    int status = resumes ? run_traced(&(struct fault){ harms[h].what, at, harms[h].error, harms[h].counts, NULL, NULL }, &t, "train --init_from=resume --out_dir=out --max_iters=%d", LAST)
-                         : harmed_run("out", variant, &(struct fault){ harms[h].what, at, harms[h].error, harms[h].counts, NULL, NULL }, &t);
+    int status = resumes ? run_traced(&(struct fault){ .what = harms[h].what, .at = at, .error = harms[h].error, .counts = harms[h].counts }, &t, "train --init_from=resume --out_dir=out --max_iters=%d", LAST)
+                         : harmed_run("out", variant, &(struct fault){ .what = harms[h].what, .at = at, .error = harms[h].error, .counts = harms[h].counts }, &t);
     assert_said_why(&t, harms[h].name, at);
     if (!status) assert_same_weights(straight(variant), "out", LAST);
     if (status && has_checkpoints("out")) runs("train --init_from=resume --out_dir=out --max_iters=%d", LAST);
@@ -253,7 +291,7 @@ static void data_with_failing_system_calls(void **state)
         for (int taken = 0; next_moment(&at, n, &taken, 5);) {
             struct traced t;
             assert_ok(dir_remove("made"));
-            int status = run_traced(&(struct fault){ harms[h].what, at, harms[h].error, harms[h].counts, NULL, NULL }, &t, PREPARES, "made");
+            int status = run_traced(&(struct fault){ .what = harms[h].what, .at = at, .error = harms[h].error, .counts = harms[h].counts }, &t, PREPARES, "made");
             assert_said_why(&t, harms[h].name, at);
             if (status) runs(PREPARES, "made");
             assert_same_data();
@@ -352,7 +390,7 @@ static void flipped_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(killed_at_system_calls), cmocka_unit_test(killed_at_random), cmocka_unit_test(dead_owner), cmocka_unit_test(failing_system_calls),
+        cmocka_unit_test(killed_at_system_calls), cmocka_unit_test(power_cuts), cmocka_unit_test(killed_at_random), cmocka_unit_test(dead_owner), cmocka_unit_test(failing_system_calls),
         cmocka_unit_test(data_killed_at_system_calls), cmocka_unit_test(data_with_failing_system_calls), cmocka_unit_test(flipped_bits),
     };
     return cmocka_run_group_tests(tests, set_up, leave_program);

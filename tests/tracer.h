@@ -18,6 +18,7 @@ struct fault {
     long at;                             /* which of the counted calls, from 1 */
     int error;                           /* FAILS: the errno that it gets instead of being done */
     int (*counts)(long call);            /* which calls are counted; NULL: all */
+    int (*ignores)(long call);           /* which calls are left out although the program is told that they went well; NULL: none */
     void (*look)(void *context, pid_t pid, const struct __ptrace_syscall_info *call, int ends);      /* at each counted call's begin and end; may be NULL */
     void *context;
 };
@@ -33,7 +34,7 @@ static inline void change_registers(pid_t pid, int cancels, int halves, int erro
     ptrace(PTRACE_GETREGS, pid, NULL, &r);
     if (cancels) r.orig_rax = (unsigned long long)-1;
     if (halves) r.rdx /= 2;
-    if (error) r.rax = (unsigned long long)-error;
+    if (error >= 0) r.rax = (unsigned long long)-error;
     ptrace(PTRACE_SETREGS, pid, NULL, &r);
 }
 #else
@@ -99,7 +100,7 @@ static inline void drain(struct program *p)
     while (poll(f, 2, 0) > 0 && read_more(p)) f[0].fd = p->pipe[0], f[1].fd = p->pipe[1];
 }
 
-struct tracing { const struct fault *f; struct traced *t; int begun; pid_t harmed; };
+struct tracing { const struct fault *f; struct traced *t; int begun; pid_t harmed, ignored; };
 
 /* A thread stands before a call or behind it. */
 static inline void at_call(struct tracing *t, pid_t pid)
@@ -108,9 +109,12 @@ static inline void at_call(struct tracing *t, pid_t pid)
     const struct fault *f = t->f;
     if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof call, &call) <= 0) return;
     if (call.op == PTRACE_SYSCALL_INFO_EXIT) {
+        int ignored = t->ignored == pid;
         if (t->harmed == pid && f->what == FAILS) change_registers(pid, 0, 0, f->error);
+        if (t->ignored == pid) change_registers(pid, 0, 0, 0);
         if (t->harmed == pid) t->harmed = 0;
-        if (f->look && t->begun) f->look(f->context, pid, &call, 1);
+        if (t->ignored == pid) t->ignored = 0;
+        if (f->look && t->begun && !ignored) f->look(f->context, pid, &call, 1);
         return;
     }
     if (!t->begun && !(t->begun = is_ours(pid, &call))) return;
@@ -118,11 +122,16 @@ static inline void at_call(struct tracing *t, pid_t pid)
     if (++t->t->calls == f->at && f->what) {
         t->t->call = (long)call.entry.nr;
         if (f->what == KILLED) kill(pid, SIGKILL);
-        if (f->what == FAILS) change_registers(pid, 1, 0, 0);
-        if (f->what == HALVED) change_registers(pid, 0, 1, 0);
+        if (f->what == FAILS) change_registers(pid, 1, 0, -1);
+        if (f->what == HALVED) change_registers(pid, 0, 1, -1);
         t->harmed = pid;
     }
-    if (f->look) f->look(f->context, pid, &call, 0);
+    if (f->ignores && f->ignores((long)call.entry.nr)) {
+        change_registers(pid, 1, 0, -1);
+        t->ignored = pid;
+    } else if (f->look) {
+        f->look(f->context, pid, &call, 0);
+    }
 }
 
 /* Until the program has ended; its threads come and go. */

@@ -102,15 +102,12 @@ int nib_train_step(nib_trainer *t, const int32_t *ids, const int32_t *targets, c
 int nib_train_loss(nib_trainer *t, const int32_t *ids, const int32_t *targets, double *loss)
 {
     struct given g = { t, ids, targets };
-    struct batch *b = &t->t.batch;
-    batch_clear(b);
-    TRY(fill(&g, 0, b));
-    TRY(batch_bind(b, t->t.eval));
-    TRY(plan_run(t->t.eval, &(struct run_scalars){ .last_micro = 1 }));
-    const float *losses = plan_result(t->t.eval, 0);
+    int64_t valid = 0;
     double sum = 0;
-    for (int64_t i = 0; i < b->rows; i++) sum += losses[i];
-    *loss = sum / (double)(b->valid ? b->valid : 1);
+    batch_clear(&t->t.batch);
+    TRY(fill(&g, 0, &t->t.batch));
+    TRY(evaluate_batch(t->t.eval, &t->t.batch, &sum, &valid));
+    *loss = sum / (double)(valid ? valid : 1);
     return 0;
 }
 

@@ -13,6 +13,7 @@ int verb_train(int argc, char **argv);
 int verb_sample(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_info(int argc, char **argv);
+int verb_plan(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_bench(int argc, char **argv);
 int verb_tales(int argc, char **argv);
@@ -30,10 +31,17 @@ int cli_options(struct options *o, int *argc, char **argv, int most, const char 
 struct command {
     const struct option *table; int options;
     int least, most;                         /* other arguments */
+    int configs;                             /* they may be configurations, which are found by cli_find_configs */
     const char *usage;
     int (*run)(struct options *o, int argc, char **argv);
 };
 int cli_run(const struct command *c, void *values, int argc, char **argv);
+/* Arguments that name a configuration which is not here become the path of ours: nanoGPT's config/train_NAME.py is config/NAME.conf, beside the program or
+ * installed.  *configs: how many there were. */
+int cli_find_configs(int argc, char **argv, struct arena *memory, struct text *notices, int *configs);
+/* The options of nib train, and a few more; a struct settings stands first in the values.  Returns how many. */
+enum { CLI_SETTINGS = 80 };
+int cli_settings(struct option *table, const struct option *more, int n);
 #define CLI_TABLE(t) t, (int)(sizeof t / sizeof *t)
 
 void cli_notices(struct text *notices);      /* prints them to stderr, "note: " before each, and empties the text */

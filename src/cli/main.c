@@ -22,7 +22,8 @@ static const struct { const char *name; int (*run)(int argc, char **argv); int l
     { "report", verb_report, 0, "a run as a page, or several beside each other: nib report out" },
     { "tokenizer", verb_tokenizer, 0, "learn a tokenizer, use or describe one: nib tokenizer train my.txt --out my" },
     { "tales", verb_tales, 0, "stories from the built-in grammar, and its judgement of a model's" },
-    { "check", verb_check, 0, "whether the checkpoints of a run folder are what was written" },
+    { "plan", verb_plan, 0, "what a run would need and how long it would take here: nib plan config/gpt2.conf" },
+    { "check", verb_check, 0, "whether a run, a model or prepared data is what was written" },
     { "bench", verb_bench, 0, "the speed of training and of writing: nib bench train --model=tiny" },
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -93,7 +94,8 @@ int cli_run(const struct command *c, void *values, int argc, char **argv)
     struct arena memory = { 0 };
     struct text notices = { 0 };
     struct options o = { .table = c->table, .n = c->options, .values = values, .memory = &memory, .notices = &notices };
-    int done = 0, code = options_defaults(&o);
+    int done = 0, configs = 0, code = options_defaults(&o);
+    if (!code && c->configs) code = cli_find_configs(argc, argv, &memory, &notices, &configs);
     if (!code) code = cli_options(&o, &argc, argv, c->most, c->usage, &done);
     if (!code && !done && argc < c->least) code = error_set(E_USAGE, __FILE__, __LINE__, "%.*s: what is missing stands in capitals", (int)strcspn(c->usage, "\n"), c->usage);
     if (!code && !done) code = c->run(&o, argc, argv);

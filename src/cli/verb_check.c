@@ -117,5 +117,5 @@ static int check(struct options *options, int argc, char **argv)
 
 int verb_check(int argc, char **argv)
 {
-    return cli_run(&(struct command){ NULL, 0, 1, 64, USAGE, check }, NULL, argc, argv);
+    return cli_run(&(struct command){ NULL, 0, 1, 64, 0, USAGE, check }, NULL, argc, argv);
 }

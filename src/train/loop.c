@@ -79,6 +79,7 @@ static int write_checkpoint(struct run *r)
 {
     const struct progress *p = &r->trainer.progress;
     const char *out = r->s->out_dir;
+    metrics_sync(&r->metrics);
     TRY(checkpoint_write(out, &r->trainer, &r->around));
     r->saved = p->iteration;
     r->retry = 0;

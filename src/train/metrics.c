@@ -91,6 +91,12 @@ static void end(struct metrics *m)
     if (m->waiting.size) flush(m);
 }
 
+void metrics_sync(struct metrics *m)
+{
+    if (m->waiting.size) flush(m);
+    if (!m->why[0] && fsync(m->file)) snprintf(m->why, sizeof m->why, "%s", strerror(errno));
+}
+
 void metrics_close(struct metrics *m)
 {
     if (m->file >= 0 && m->waiting.size) flush(m);

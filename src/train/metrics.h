@@ -19,6 +19,7 @@ struct metrics {
 
 /* For appending.  What a resumed run is about to do again is cut off: steps from `iteration` on, evaluations after `evaluated`. */
 int  metrics_open(struct metrics *m, const char *out, int64_t iteration, int64_t evaluated);
+void metrics_sync(struct metrics *m);        /* what was told so far is on the disk: a checkpoint's past goes before it */
 void metrics_close(struct metrics *m);
 void metrics_step(struct metrics *m, int64_t step, const struct step_result *r, double lr, double seconds, double flops_share);
 void metrics_evaluation(struct metrics *m, int64_t step, double train_loss, double val_loss);

@@ -63,6 +63,19 @@ void train_config(const struct settings *s, int64_t vocab, const struct model **
     config_fill_in(c);
 }
 
+int train_known(const char *name, struct config *c)
+{
+    static const struct { const char *name; int64_t layers, heads, width; } shapes[] = { { "gpt2", 12, 12, 768 }, { "gpt2-medium", 24, 16, 1024 }, { "gpt2-large", 36, 20, 1280 }, { "gpt2-xl", 48, 25, 1600 } };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        if (strcmp(shapes[i].name, name)) continue;
+        c->layers = shapes[i].layers, c->heads = shapes[i].heads, c->width = shapes[i].width;
+        c->vocab = 50257, c->bias = c->gelu_tanh = 1, c->kv_heads = c->hidden = c->head_dim = 0;
+        config_fill_in(c);
+        return 1;
+    }
+    return 0;
+}
+
 static int config_from_folder(struct run *r, const char *folder)
 {
     TRY(config_read(&r->model, &r->config, folder));

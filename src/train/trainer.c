@@ -74,14 +74,21 @@ static void start(struct trainer *t, const struct trainer_options *o)
     *t = (struct trainer){ .o = *o, .progress = { .evaluated = -1, .best_iteration = -1, .best_loss = INFINITY } };
 }
 
+int trainer_plan(struct trainer *t, const struct trainer_options *o)
+{
+    start(t, o);
+    int code = plan_all(t);
+    if (code) trainer_close(t);
+    return code;
+}
+
 int trainer_measure(const struct trainer_options *o, struct memory_table *m)
 {
     struct trainer t;
-    start(&t, o);
-    int code = plan_all(&t);
+    TRY(trainer_plan(&t, o));
     *m = t.memory;
     trainer_close(&t);
-    return code;
+    return 0;
 }
 
 int trainer_open(struct trainer *t, const struct trainer_options *o)
@@ -229,11 +236,7 @@ int trainer_loss(struct trainer *t, const struct dataset *d, int64_t iteration, 
     for (int64_t m = 0; m < accumulate; m++) {
         batch_clear(&t->batch);
         TRY(fill_random(&w, m, &t->batch));
-        TRY(batch_bind(&t->batch, t->eval));
-        TRY(plan_run(t->eval, &(struct run_scalars){ .last_micro = 1 }));
-        const float *losses = plan_result(t->eval, 0);
-        for (int64_t i = 0; i < t->batch.rows; i++) *loss += losses[i];
-        valid += t->batch.valid;
+        TRY(evaluate_batch(t->eval, &t->batch, loss, &valid));
     }
     *loss /= (double)(valid ? valid : 1);
     return 0;

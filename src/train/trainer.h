@@ -45,8 +45,9 @@ struct trainer {
     struct progress progress;
 };
 
-/* What trainer_open would take, found by planning alone. */
-int  trainer_measure(const struct trainer_options *o, struct memory_table *m);
+/* All but the memory: what trainer_open would take is in t->memory.  Closed as others are. */
+int  trainer_plan(struct trainer *t, const struct trainer_options *o);
+int  trainer_measure(const struct trainer_options *o, struct memory_table *m);           /* that alone */
 /* Weights are placed, not yet filled.  What does not fit into memory is refused before anything is allocated. */
 int  trainer_open(struct trainer *t, const struct trainer_options *o);
 void trainer_close(struct trainer *t);
