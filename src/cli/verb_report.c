@@ -47,5 +47,5 @@ static int report(struct options *o, int argc, char **argv)
 int verb_report(int argc, char **argv)
 {
     struct report_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 1, MOST_RUNS, USAGE, report }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 1, MOST_RUNS, 0, USAGE, report }, &o, argc, argv);
 }

@@ -195,5 +195,5 @@ static int watch(struct options *o, int argc, char **argv)
 
 int verb_watch(int argc, char **argv)
 {
-    return cli_run(&(struct command){ NULL, 0, 1, 1, USAGE, watch }, NULL, argc, argv);
+    return cli_run(&(struct command){ NULL, 0, 1, 1, 0, USAGE, watch }, NULL, argc, argv);
 }
