@@ -199,7 +199,7 @@ static void add_row(const struct page *p, int i)
     const struct series *val = &r->history->series[SERIES_VAL_LOSS];
     const struct point *best = series_best(val);
     text_add(out, "<tr><td>"), add_name(p, i);
-    text_add(out, "<td>"), add_state(out, r);
+    text_add(out, "<td class=\"nowrap\">"), add_state(out, r);
     open_cell(out), add_whole(out, (double)r->history->done);
     open_cell(out), figure_time(out, r);
     open_cell(out), add_loss(out, best ? best->least : NAN);
