@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """check_tensorboard.py -- what src/file/tfevents.c writes, read by TensorBoard: scalars, texts, what a resumed run takes back, and a file whose end is torn."""
+import json
 import logging
 import struct
 
@@ -8,7 +9,7 @@ from tensorboard.backend.event_processing import event_accumulator, plugin_event
 from tensorboard.plugins.text import metadata
 from tensorboard.util import tensor_util
 
-from checks import build, check, finish, part, run, within, workplace
+from checks import NIB, build, check, finish, largest, part, run, within, workplace
 
 TIME = 1700000000
 TEXT = "    ROMEO:\n    <b>&amp; who</b>\n    \n    * not a list: é"
@@ -74,6 +75,31 @@ def resumed_run(write, folder):
         check([step for step, _ in texts(events, "sample")] == [29], f"{name}: {texts(events, 'sample')}")
 
 
+def lines_of(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def a_run_of_nib(folder):
+    """nib train, stopped and gone on with: TensorBoard shows what metrics.jsonl says, and the samples."""
+    (folder / "text.txt").write_text("".join(f"what is the answer to {i * i % 997}?\n" for i in range(400)))
+    run(NIB, "data", folder / "text.txt", "--tokenizer=char", f"--out={folder / 'data'}")
+    out = folder / "out"
+    train = ["train", f"--out_dir={out}", f"--dataset={folder / 'data'}", "--n_layer=1", "--n_head=2", "--n_embd=16", "--block_size=16", "--batch_size=2", "--gradient_accumulation_steps=1",
+             "--eval_iters=2", "--eval_interval=20", "--sample_interval=10", "--threads=1", "--dtype=float32", "--log_interval=1"]
+    run(NIB, *train, "--max_iters=40")
+    run(NIB, *train, "--init_from=resume", "--max_iters=60")
+    lines, events = lines_of(out), read(out)
+    for tag, key in ("train/loss", "loss"), ("train/learning_rate", "lr"), ("train/grad_norm", "grad_norm"), ("evaluation/train_loss", "train_loss"), ("evaluation/val_loss", "val_loss"):
+        want = [(line["step"], line[key]) for line in lines if key in line]
+        got = [(step, value) for step, value, _ in curve(events, tag)]
+        check([step for step, _ in got] == [step for step, _ in want], f"{tag}: steps {[step for step, _ in got]}")
+        within(largest([x for _, x in got], [x for _, x in want]), 1e-5, f"{tag}, largest difference from metrics.jsonl")
+    samples = [(line["step"], line["sample"]) for line in lines if "sample" in line]
+    check(len(samples) == 6, f"{len(samples)} samples")
+    shown = [(step, "\n".join(line[4:] for line in text[0].split("\n"))) for step, text in texts(events, "sample")]
+    check(shown == samples, f"samples: {shown}")
+
+
 def torn_file(write, folder):
     """A machine that died within a record: everything before it is read, and the next file too."""
     write(folder, TIME, 0, 10)
@@ -98,4 +124,6 @@ if __name__ == "__main__":
         for name, of in ("a new run", new_run), ("a resumed run", resumed_run), ("a torn file", torn_file):
             with part(name):
                 of(writer, place / name.replace(" ", "-"))
+        with part("a run of nib"):
+            a_run_of_nib(place)
     finish()
