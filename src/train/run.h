@@ -1,4 +1,4 @@
-/* run.h -- what the files of a run share (train.c, folder.c, loop.c) and nobody else needs. */
+/* run.h -- what the files of a run share (tell.c, folder.c, loop.c, train.c) and nobody else needs. */
 #ifndef TRAIN_RUN_H
 #define TRAIN_RUN_H
 #include "report/report.h"
@@ -38,10 +38,11 @@ struct run {
     struct text notices, rejected;       /* rejected: checkpoints that do not verify, a line each */
 };
 
-/* ---- train.c ---- */
+/* ---- tell.c ---- */
 
 struct train_event run_event(const struct run *r, enum train_kind kind);
 void run_tell(const struct run *r, struct train_event e);
+void run_tell_text(const struct run *r, enum train_kind kind, const char *text);
 void run_tell_notices(struct run *r);
 /* Something that whoever looks at the run later should know: told, and a line of metrics.jsonl.  kind: one word. */
 void run_happened(struct run *r, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -1,7 +1,6 @@
 /* train.c -- the run: a folder, a model, a loop. */
 #include "train/train.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,43 +12,6 @@
 #include "train/hotspots.h"
 #include "train/machine.h"
 #include "train/run.h"
-
-/* ---- telling ---- */
-
-struct train_event run_event(const struct run *r, enum train_kind kind)
-{
-    return (struct train_event){ .kind = kind, .settings = r->s, .data = &r->data, .trainer = &r->trainer, .iteration = r->trainer.progress.iteration };
-}
-
-void run_tell(const struct run *r, struct train_event e) { r->tell(r->context, &e); }
-
-static void tell_text(const struct run *r, enum train_kind kind, const char *text)
-{
-    struct train_event e = run_event(r, kind);
-    e.text = text;
-    run_tell(r, e);
-}
-
-void run_tell_notices(struct run *r)
-{
-    for (char *line = r->notices.size ? r->notices.at : NULL, *end; line && *line; line = end) {
-        end = line + strcspn(line, "\n");
-        if (*end) *end++ = 0;
-        tell_text(r, TRAIN_NOTICE, line);
-    }
-    text_clear(&r->notices);
-}
-
-void run_happened(struct run *r, const char *kind, const char *format, ...)
-{
-    char text[2 * ERROR_TEXT];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    metrics_event(&r->metrics, r->trainer.progress.iteration, kind, text);
-    tell_text(r, TRAIN_NOTICE, text);
-}
 
 /* ---- what is trained ---- */
 
@@ -156,7 +118,7 @@ static void tell_profile(const struct run *r)
 {
     struct text t = { 0 };
     hotspots_print(&t, r->profiled.iterations, r->profiled.seconds);
-    if (t.size) tell_text(r, TRAIN_PROFILE, t.at);
+    if (t.size) run_tell_text(r, TRAIN_PROFILE, t.at);
     text_free(&t);
 }
 
