@@ -177,6 +177,7 @@ static void on_event(void *context, const struct train_event *e)
     case TRAIN_SAMPLE: printf("---------------\n%s\n---------------\n", e->text); break;
     default:
         if (e->trainer->progress.skipped) printf("%lld iterations were not applied\n", (long long)e->trainer->progress.skipped);
+        if (!e->settings->eval_only && e->settings->report) printf("its curves are in %s/report.html\n", e->settings->out_dir);
         if (!e->settings->eval_only) printf("done: nib sample %s\n", e->settings->out_dir);
     }
     fflush(stdout);
