@@ -32,6 +32,8 @@ static json_t *losses_to_json(const struct spikes *s)
     return list;
 }
 
+static const double MOST_LOSS = 1e30;                        /* the sum of a window is finite */
+
 static int losses_from_json(struct spikes *s, const json_t *o, const char *what)
 {
     size_t i;
@@ -39,7 +41,7 @@ static int losses_from_json(struct spikes *s, const json_t *o, const char *what)
     TRY(json_get_array(o, "losses", &list, what));
     *s = (struct spikes){ 0 };
     json_array_foreach (list, i, x) {
-        FAIL_IF(!json_is_number(x), E_DATA, "%s: \"losses\" is no list of numbers", what);
+        FAIL_IF(!json_is_number(x) || fabs(json_number_value(x)) > MOST_LOSS, E_DATA, "%s: \"losses\" is no list of losses", what);
         spikes_add(s, json_number_value(x));
     }
     return 0;
@@ -277,16 +279,21 @@ int checkpoint_find(char folder[PATH_SIZE], const char *out, struct text *notice
     return 0;
 }
 
+static int from_json(const json_t *root, struct progress *p, struct made_with *m, const char *what)
+{
+    TRY(progress_from_json(p, root, what));
+    TRY(text_from_json(root, "isa", m->isa, sizeof m->isa, what));
+    TRY(text_from_json(root, "dtype", m->dtype, sizeof m->dtype, what));
+    return mark_from_json(&m->data, root, what);
+}
+
 static int read_trainer(const char *folder, struct progress *p, struct made_with *m)
 {
     char path[PATH_SIZE];
     json_t *root;
     TRY(path_join(path, folder, TRAINER));
     TRY(json_read(&root, path, JSON_BYTES));
-    int code = progress_from_json(p, root, path);
-    if (!code) code = text_from_json(root, "isa", m->isa, sizeof m->isa, path);
-    if (!code) code = text_from_json(root, "dtype", m->dtype, sizeof m->dtype, path);
-    if (!code) code = mark_from_json(&m->data, root, path);
+    int code = from_json(root, p, m, path);
     json_decref(root);
     return code;
 }
@@ -314,3 +321,21 @@ int checkpoint_read(const char *folder, struct trainer *t)
     safetensors_close(file);
     return code ? code : read_trainer(folder, &t->progress, &ignored);
 }
+
+#ifdef FUZZ_TRAINER
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    json_t *root, *again;
+    struct progress p, q;
+    struct made_with m;
+    if (json_parse(&root, (const char *)data, size, "fuzz")) return 0;
+    if (!from_json(root, &p, &m, "fuzz")) {                  /* what is read is written as the same */
+        again = progress_to_json(&p);
+        if (progress_from_json(&q, again, "again") || q.iteration != p.iteration || q.spikes.n != p.spikes.n || spikes_spread(&q.spikes).mean != spikes_spread(&p.spikes).mean) abort();
+        json_decref(again);
+    }
+    json_decref(root);
+    return 0;
+}
+#endif
