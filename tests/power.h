@@ -70,6 +70,18 @@ static inline int exists(int parent, const char *name)
     return !fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW);
 }
 
+static inline void close_folders(const struct changed *c)
+{
+    if (c->parent >= 0) close(c->parent);
+    if (c->to_parent >= 0) close(c->to_parent);
+}
+
+static inline void forget(struct power *w)                   /* nothing is changed by this call */
+{
+    close_folders(&w->now);
+    w->is_change = 0;
+}
+
 static inline void note_name(struct power *w, pid_t pid, enum change change, long at_fd, uint64_t path)
 {
     w->now = (struct changed){ .change = change, .parent = -1, .to_parent = -1 };
@@ -77,13 +89,13 @@ static inline void note_name(struct power *w, pid_t pid, enum change change, lon
     if (w->is_change && change == TAKEN) keep_file(w, w->now.parent, w->now.name, w->now.kept);
     struct stat st;
     if (w->is_change && change == DIR_TAKEN && !fstatat(w->now.parent, w->now.name, &st, 0)) w->now.folder = st.st_ino;
-    if (w->is_change && change == MADE) w->is_change = !exists(w->now.parent, w->now.name);
+    if (w->is_change && change == MADE && exists(w->now.parent, w->now.name)) forget(w);
 }
 
 static inline void note_two(struct power *w, pid_t pid, enum change change, uint64_t from, uint64_t to)
 {
     note_name(w, pid, change, AT_FDCWD, from);
-    w->is_change = w->is_change && open_parent(pid, AT_FDCWD, to, &w->now.to_parent, w->now.to_name);
+    if (w->is_change && !open_parent(pid, AT_FDCWD, to, &w->now.to_parent, w->now.to_name)) forget(w);
     if (w->is_change && change == MOVED) keep_file(w, w->now.to_parent, w->now.to_name, w->now.kept);
 }
 
@@ -153,9 +165,14 @@ static inline void power_behind(struct power *w, pid_t pid, const struct __ptrac
     int well = !call->exit.is_error;
     if (w->is_write && well) note_written(w, pid);
     if (w->is_sync && well) note_synced(w, pid);
-    if (!w->is_change || !well) return;
+    if (!w->is_change) return;
+    if (!well) {
+        forget(w);
+        return;
+    }
     assert_true(w->n < MOST_CHANGED);
     w->changed[w->n++] = w->now;
+    w->is_change = 0;
 }
 
 static inline void power_look(void *context, pid_t pid, const struct __ptrace_syscall_info *call, int ends)
@@ -231,10 +248,8 @@ static inline void power_cut(struct power *w, uint64_t *dice_)
 
 static inline void power_close(struct power *w)
 {
-    for (int i = 0; i < w->n; i++) {
-        close(w->changed[i].parent);
-        if (w->changed[i].to_parent >= 0) close(w->changed[i].to_parent);
-    }
+    for (int i = 0; i < w->n; i++) close_folders(&w->changed[i]);
+    if (w->is_change) forget(w);                             /* of the call that it was killed before */
     for (int i = 0; i < w->n_files; i++) close(w->bytes[i].file);
     for (int i = 0; i < w->n_kept; i++) {
         char name[64];
