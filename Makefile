@@ -7,8 +7,9 @@
 # make install    to PREFIX (/usr/local), with a pkg-config file
 # make twin       what needs Python: golden files made anew, other tools on our files
 # make arm        the tests of the kernels for aarch64, under qemu-user
+# make torture    kills and failures at every system call of runs and preparations, COUNT= random kills, 10,000 flipped bits
 # make fuzz       libFuzzer over every parser (needs clang; TARGETS=, SECONDS_EACH= or COUNT=), recorded in tests/results/
-# make fuzz-cli, fuzz-plan, fuzz-tokenizer, mutate, kills      other long runs (SEED=, COUNT=), recorded there, too
+# make fuzz-cli, fuzz-plan, fuzz-tokenizer, mutate, torture      other long runs (SEED=, COUNT=), recorded there, too
 # config=release|debug|sanitize|tsan, CC=gcc|clang|a cross compiler
 
 config ?= release
@@ -19,7 +20,7 @@ endif
 
 B       := build/$(notdir $(CC))-$(config)
 ARCH    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-MODULES := base graph cpu file model token text infer train api
+MODULES := base graph cpu file report model token text infer train api
 
 # ---- flags ----
 
@@ -37,7 +38,7 @@ WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 FLOATS   := -ffp-contract=off -fno-math-errno -fno-trapping-math
 CFLAGS   += -std=gnu17 -g -fPIC -fopenmp $($(config)) $(WARN) $(FLOATS)
 CPPFLAGS += -Isrc -Iinclude -MMD -MP
-LDLIBS   += $(if $(filter sanitize,$(config)),-fsanitize=address$(comma)undefined) -fopenmp -lpcre2-8 -lutf8proc -ljansson -lcurl -lz -lm
+LDLIBS   += $(if $(filter sanitize,$(config)),-fsanitize=address$(comma)undefined) -fopenmp -lpcre2-8 -lutf8proc -ljansson -lcurl -lcrypto -lz -lm
 comma    := ,
 
 # One source per op, compiled once per instruction set; cpu.c and profile.c are not.
@@ -64,7 +65,7 @@ REPLAYS  := $(PARSERS:%=$B/tests/replay_%)
 TARGETS  ?= $(PARSERS)
 FUZZERS  := $(TARGETS:%=$B/tests/fuzz_%)
 
-.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-cli fuzz-plan fuzz-tokenizer mutate kills clean
+.PHONY: all deps test demo bench peers install twin arm fuzz fuzz-cli fuzz-plan fuzz-tokenizer mutate torture clean
 .DELETE_ON_ERROR:
 all: nib libnib.a libnib.so
 
@@ -83,6 +84,7 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 
 # What is embedded by .incbin.
 $B/text/%.o: $(wildcard src/text/*.grammar src/text/*.json)
+$B/report/%.o: $(wildcard src/report/*.css src/report/*.js)
 
 $B/libnib.a: $(OBJECTS)
 	@rm -f $@ && $(AR) rcs $@ $^
@@ -147,8 +149,8 @@ fuzz-cli: $B/tests/test_command_lines $B/nib
 fuzz-tokenizer: $B/tests/test_split nib
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_split $<
 	@COUNT=$${COUNT:-1000000} tests/long_run.sh fuzz_tokenizer tests/twin/run.sh tests/twin/fuzz_tokenizer.py
-kills: $B/tests/test_cli $B/tests/test_shards $B/nib $(EXAMPLES)
-	@NIB=$(abspath $B/nib) EXAMPLES=$(abspath $B/examples) COUNT=$${COUNT:-120} tests/long_run.sh kills $<
+torture: $B/tests/test_faults $B/tests/test_shards $B/nib
+	@NIB=$(abspath $B/nib) ALL=1 FLIPS=10000 COUNT=$${COUNT:-1000} tests/long_run.sh torture $<
 	@NIB=$(abspath $B/nib) COUNT=$${COUNT:-1000} tests/long_run.sh kills_data $B/tests/test_shards
 ifeq ($(config),fuzz)
 fuzz: $(FUZZERS)

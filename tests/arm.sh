@@ -8,7 +8,7 @@ if ! command -v $cross >/dev/null || ! command -v qemu-aarch64 >/dev/null; then
     [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo dpkg --add-architecture arm64 && $sudo apt-get update -q &&
         $sudo apt-get install -q -y --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libgomp1:arm64 libpcre2-dev:arm64 libutf8proc-dev:arm64 \
-            libjansson-dev:arm64 zlib1g-dev:arm64 libcurl4-openssl-dev:arm64 libcmocka-dev:arm64 || { echo "skipped: arm: no cross compiler"; exit 0; }
+            libjansson-dev:arm64 zlib1g-dev:arm64 libcurl4-openssl-dev:arm64 libssl-dev:arm64 libcmocka-dev:arm64 || { echo "skipped: arm: no cross compiler"; exit 0; }
 fi
 build=build/$cross-release
 tests=

@@ -5,21 +5,21 @@ cd "$(dirname "$0")/.." || exit 1
 wrong=$(mktemp) && trap 'rm -f "$wrong"' EXIT
 
 # What each folder sees, itself apart: everything to its left in
-#   base <- graph <- {cpu, cuda}; base <- file <- token <- text; {graph, file} <- model; {cpu, model, text} <- infer <- train <- api <- serve <- cli
+#   base <- graph <- {cpu, cuda}; base <- report; base <- file <- token <- text; {graph, file} <- model; {cpu, model, text} <- infer; {infer, report} <- train <- api <- serve <- cli
 sees() {
     case $1 in
     base) echo "" ;;
     graph) echo "base" ;;
     cpu | cuda) echo "base graph" ;;
-    file) echo "base" ;;
+    file | report) echo "base" ;;
     token) echo "base file" ;;
     text) echo "base file token" ;;
     model) echo "base graph file" ;;
     infer) echo "base graph cpu cuda file token text model" ;;
-    train) echo "base graph cpu cuda file token text model infer" ;;
-    api) echo "base graph cpu cuda file token text model infer train" ;;
-    serve) echo "base graph cpu cuda file token text model infer train api" ;;
-    cli) echo "base graph cpu cuda file token text model infer train api serve" ;;
+    train) echo "base graph cpu cuda file report token text model infer" ;;
+    api) echo "base graph cpu cuda file report token text model infer train" ;;
+    serve) echo "base graph cpu cuda file report token text model infer train api" ;;
+    cli) echo "base graph cpu cuda file report token text model infer train api serve" ;;
     *) echo "unknown folder $1" >>"$wrong" ;;
     esac
 }

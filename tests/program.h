@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,7 +23,7 @@
 #include "base/text.h"
 #include "folder.h"
 
-enum { MOST_WORDS = 64, WORDS_SIZE = 8192, HANGS = 600, LIMIT = 1 << 26 };
+enum { MOST_WORDS = 64, WORDS_SIZE = 8192, HANGS = 600, LIMIT = 1 << 26 };       /* HANGS: seconds, after which it is ended by SIGALRM */
 
 struct how {                                                 /* what is not given is as it is here */
     const char *name, *value;                                /* a variable of the environment */
@@ -30,8 +31,9 @@ struct how {                                                 /* what is not give
     size_t file_limit, memory_limit;                         /* bytes */
     int user;                                                /* its number */
     int closed;                                              /* standard input and output are */
-    unsigned seconds;                                        /* after which SIGALRM ends it; else HANGS */
+    int apart;                                               /* with what it starts it is a group of processes, for end_within */
     int sealed;                                              /* SIGSYS ends it if it opens a socket or starts a program */
+    int traced;                                              /* it stops for its tracer before it begins (tracer.h) */
     const char *program;                                     /* another one than nib, with its path */
 };
 
@@ -116,10 +118,12 @@ static inline void become(const struct how *h, char **words, const int to[2])
     if (h->name) setenv(h->name, h->value, 1);
     signal(SIGXFSZ, SIG_IGN);                                /* a full disk is an error, not a signal */
     signal(SIGPIPE, SIG_DFL);
-    alarm(h->seconds ? h->seconds : HANGS);
+    alarm(HANGS);
+    if (h->apart) setpgid(0, 0);
     if (limit(RLIMIT_FSIZE, h->file_limit) || limit(RLIMIT_AS, h->memory_limit)) _exit(98);
     if (h->user && (setgid((gid_t)h->user) || setuid((uid_t)h->user))) _exit(97);
-    if (h->sealed) start_sealed(words), _exit(95);
+    if (h->sealed) start_sealed(words), _exit(94);
+    if (h->traced && (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))) _exit(95);
     execv(words[0], words);
     _exit(96);
 }
@@ -145,13 +149,20 @@ static inline void start_words(struct program *p, const struct how *h, char **wo
 
 /* ---- reading and ending ---- */
 
-/* Waits for more of its text; 0: there is no more. */
-static inline int read_more(struct program *p)
+static inline long microseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Waits for more of its text, so long or (-1) until it comes; 0: there is no more. */
+static inline int read_within(struct program *p, int milliseconds)
 {
     struct pollfd f[2] = { { p->pipe[0], POLLIN, 0 }, { p->pipe[1], POLLIN, 0 } };
     char bytes[4096];
     if (p->pipe[0] < 0 && p->pipe[1] < 0) return 0;
-    assert_true(poll(f, 2, -1) > 0);
+    assert_true(poll(f, 2, milliseconds) >= 0);
     for (int i = 0; i < 2; i++) {
         ssize_t n = f[i].revents ? read(p->pipe[i], bytes, sizeof bytes) : -1;
         if (n > 0) text_bytes(&p->text[i], bytes, (size_t)n);
@@ -162,22 +173,27 @@ static inline int read_more(struct program *p)
     return 1;
 }
 
+static inline int read_more(struct program *p) { return read_within(p, -1); }
+
 static inline void await(struct program *p, const char *text)            /* until it has printed this */
 {
     while (!strstr(p->text[0].at, text))
         if (!read_more(p)) fail_msg("\"%s\" was never printed; but:\n%s%s", text, p->text[0].at, p->text[1].at);
 }
 
-/* Its exit status; negative: the signal that ended it. */
-static inline int end(struct program *p)
+/* Its exit status; negative: the signal that ended it.  After so many seconds (0: never) its group gets SIGALRM. */
+static inline int end_within(struct program *p, int seconds)
 {
     int status;
-    while (read_more(p)) continue;
+    for (long until = microseconds() + seconds * 1000000L; read_within(p, seconds ? 100 : -1);)
+        if (seconds && microseconds() > until) kill(-p->pid, SIGALRM);
     assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
     p->status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     p->ended = 1;
     return p->status;
 }
+
+static inline int end(struct program *p) { return end_within(p, 0); }
 
 /* ---- command lines ---- */
 
@@ -249,13 +265,6 @@ static inline long number_from(const char *name, long otherwise)
 {
     const char *text = getenv(name);
     return text && *text ? strtol(text, NULL, 10) : otherwise;
-}
-
-static inline long microseconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 /* ---- looking at what it wrote ---- */

@@ -190,13 +190,13 @@ static void runs_to_resume(void **state)
         { "run.conf", ABSENT, .code = E_IO, .part = "bad has no run to resume (no run.conf)" },
         { "run.conf", ADD, .text = "colour = blue\n", .code = E_USAGE, .part = "unknown option colour" },
         { "run.conf", SWAP, .text = "n_layer = 1", .other = "n_layer = one", .code = E_USAGE, .part = "n_layer = one: an integer is expected" },
-        { "config.json", CUT, 10, .code = E_DATA, .part = "bad/config.json" },
     };
     static const struct damage steps[] = {
+        { "step-00000004/config.json", CUT, .n = 10 }, { "step-00000004/tokenizer.json", ADD, .text = " " },
         { "step-00000004/model.safetensors", CUT, .n = -1 }, { "step-00000004/optimizer.safetensors", CUT, .n = 0 },
         { "step-00000004/trainer.json", ADD, .text = " " }, { "step-00000004/trainer.json", ABSENT, .n = 0 },
-        { "step-00000004/manifest.json", CUT, .n = 20 }, { "step-00000004/manifest.json", ABSENT, .n = 0 },
-        { "step-00000004/manifest.json", TEXT, .text = "{}" },
+        { "step-00000004/SHA256SUMS", CUT, .n = 20 }, { "step-00000004/SHA256SUMS", ABSENT, .n = 0 },
+        { "step-00000004/SHA256SUMS", TEXT, .text = "{}" },
     };
     (void)state;
     TRY_ALL("good", damages, lines);
@@ -402,30 +402,19 @@ static void closed_output(void **state)
     assert_same_file("mute_run/config.json", "good/config.json");
 }
 
-/* The last words of the child below: the run failed, what was saved is sound, and no draft is left. */
-static int ended_well(const char *out)
-{
-    char **names;
-    size_t n;
-    int well = has_failed(E_IO, "No space left on device") && !run("check %s", out);
-    if (!well || dir_list(out, &names, &n)) return 0;
-    for (size_t i = 0; i < n && well; i++) well = !strstr(names[i], ".tmp");
-    free(names);
-    return well;
-}
+/* ---- a disk that fills up: a file system of our own, in a name space of our own ---- */
 
-/* A file system in a name space of our own, with room for two checkpoints. */
-static void full_file_system(void **state)
+/* In a child, so that the name space ends with it.  Its status: 0; 77, nothing can be mounted here; else it has said what went wrong. */
+static void on_a_small_disk(const char *size, int (*test)(void))
 {
-    (void)state;
     int status;
-    assert_int_equal(mkdir("small", 0755), 0);
+    assert_ok(dir_make("small"));
     pid_t child = fork();
     if (!child) {
-        if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", "small", "tmpfs", 0, "size=190k")) _exit(77);
-        run("train --dataset=my --out_dir=small/run " TINY " --max_iters=40 --eval_interval=1");
-        if (!ended_well("small/run")) print_error("%s%s", OUT, ERR), _exit(1);
-        _exit(0);
+        if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", "small", "tmpfs", 0, size)) _exit(77);
+        int well = test();
+        if (!well) print_error("%s%s", OUT, ERR);
+        _exit(!well);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
@@ -435,6 +424,63 @@ static void full_file_system(void **state)
     }
     assert_int_equal(WEXITSTATUS(status), 0);
 }
+
+/* It is known before the first step that two checkpoints have room and four do not. */
+static int foretold(void)
+{
+    run("train --dataset=my --out_dir=small/run " TINY " --max_iters=40 --eval_interval=1");
+    if (!has_failed(E_IO, " more: 4 of 0.1 MiB each, the one being written included, of which 0 are there; make room, or keep fewer") || path_is_file("small/run/metrics.jsonl")) return 0;
+    return !run("train --dataset=my --out_dir=small/run " TINY " --max_iters=40 --eval_interval=1 --keep=last") && !run("check small/run");
+}
+
+static int no_drafts(const char *out)
+{
+    char **names;
+    size_t n;
+    int none = 1;
+    if (dir_list(out, &names, &n)) return 0;
+    for (size_t i = 0; i < n; i++) none = none && !strstr(names[i], ".tmp");
+    free(names);
+    return none;
+}
+
+static void fill_up(void)
+{
+    static const char zeros[4096];
+    int fd = open("small/others", O_WRONLY | O_CREAT, 0644);
+    for (size_t n = sizeof zeros; n; n /= 2)
+        while (write(fd, zeros, n) > 0) continue;
+    close(fd);
+}
+
+/* Somebody else fills it while the run goes on, and makes room again, or does not. */
+static int filled(int makes_room)
+{
+    struct program p = { 0 };
+    const char *noted = "note: checkpoint step-";
+    starts(&p, "train --dataset=my --out_dir=small/run " TINY " --max_iters=3000 --eval_interval=50 --learning_rate=0 --log_interval=1");
+    await(&p, "saved small/run/step-00000050");
+    fill_up();
+    while (!strstr(p.text[1].at, noted) && read_more(&p)) continue;
+    if (makes_room) unlink("small/others");
+    int status = end(&p), well = strstr(p.text[1].at, "No space left on device") && strstr(p.text[1].at, "; training goes on, and it is tried again at the next evaluation, or in 10 s");
+    for (int i = 0; i < 2; i++) {
+        text_clear(&nib.text[i]);
+        text_add(&nib.text[i], p.text[i].at);
+        text_free(&p.text[i]);
+    }
+    nib.status = status;
+    well = well && (makes_room ? !status && strstr(OUT, "saved small/run/step-00003000") && strstr(ERR, "note: metrics.jsonl is written again; 0 lines were lost")
+                               : has_failed(E_IO, "checkpoint step-00003000 was not written"));
+    return well && !run("check small/run") && no_drafts("small/run");
+}
+
+static int filled_and_cleared(void) { return filled(1); }
+static int filled_for_good(void) { return filled(0); }
+
+static void full_disk_foretold(void **state) { (void)state; on_a_small_disk("size=400k", foretold); }
+static void full_disk_survived(void **state) { (void)state; on_a_small_disk("size=3m", filled_and_cleared); }
+static void full_disk_to_the_end(void **state) { (void)state; on_a_small_disk("size=3m", filled_for_good); }
 
 static void no_rights(void **state)
 {
@@ -463,7 +509,7 @@ static void two_runs_in_one_folder(void **state)
 {
     (void)state;
     struct program first = { 0 };
-    starts(&first, "train --dataset=my --out_dir=shared " TINY " --max_iters=1000 --eval_interval=500 --learning_rate=0");
+    starts(&first, "train --dataset=my --out_dir=shared " TINY " --max_iters=1000 --eval_interval=500 --learning_rate=0 --log_interval=1");
     await(&first, "step 3/1000");
     fails(E_BUSY, "another run is writing to shared; choose another --out_dir", "train --dataset=my --out_dir=shared " TINY " --max_iters=2");
     fails(E_BUSY, "another run is writing to shared", "train --init_from=resume --out_dir=shared");
@@ -488,7 +534,9 @@ int main(void)
         cmocka_unit_test(full_disk),
         cmocka_unit_test(full_output),
         cmocka_unit_test(closed_output),
-        cmocka_unit_test(full_file_system),
+        cmocka_unit_test(full_disk_foretold),
+        cmocka_unit_test(full_disk_survived),
+        cmocka_unit_test(full_disk_to_the_end),
         cmocka_unit_test(no_rights),
         cmocka_unit_test(two_runs_in_one_folder),
     };

@@ -2,6 +2,7 @@
  * by a golden file that tests/twin/make_charsmap.py made; and maps that are damaged. */
 #include "token/charsmap.h"
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
@@ -136,15 +137,6 @@ static void flags(void **state)
 
 /* ---- maps that are damaged ---- */
 
-static void add_base64(struct text *out, const unsigned char *bytes, size_t n)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t bits = (uint32_t)bytes[i] << 16 | (i + 1 < n ? (uint32_t)bytes[i + 1] << 8 : 0) | (i + 2 < n ? bytes[i + 2] : 0);
-        for (size_t k = 0; k < 4; k++) text_bytes(out, k <= n - i ? &digits[bits >> (18 - 6 * k) & 63] : "=", 1);
-    }
-}
-
 /* A map of one block: "a" becomes "xy". */
 struct small { uint32_t size, unit[256]; char strings[4]; };
 static struct small small(void)
@@ -159,7 +151,7 @@ static struct small small(void)
 static int open_small(const struct small *s, size_t n, struct charsmap *c, struct arena *memory)
 {
     struct text base64 = { 0 };
-    add_base64(&base64, (const unsigned char *)s, n);
+    base64_encode(&base64, s, n);
     int code = charsmap_open(c, memory, base64.at ? base64.at : "", "test.json");
     text_free(&base64);
     return code;

@@ -1,6 +1,6 @@
 /* test_cli.c -- nib as its users see it: the first minutes with each verb, what a run writes, and that a run that was
- * interrupted or killed ends as if it had not been.  SEED and COUNT (kills) may be given in the environment. */
-#include "program.h"
+ * interrupted ends as if it had not been. */
+#include "runs.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tales", "check", "bench", "tokenizer" };
+static const char *const verbs[] = { "data", "train", "sample", "eval", "info", "tokenizer", "tales", "plan", "sweep", "report", "watch", "check", "bench" };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 static const char DASHES[] = "\n---------------\n";
 
@@ -22,6 +22,13 @@ static int set_up(void **state)
     if (run("train --dataset=my --out_dir=run " TINY " --max_iters=60 --eval_interval=20 --eval_iters=20 --warmup_iters=0 --learning_rate=1e-2"))
         return print_error("%s", ERR), -1;
     return 0;
+}
+
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)); text += strlen(part)) n++;
+    return n;
 }
 
 /* ---- the first minutes ---- */
@@ -133,10 +140,47 @@ static void data_of_all_kinds(void **state)
     assert_same_file("P/train.bin", "D/train.bin");
 }
 
+/* Into a pipe come the first step and, a while later, another; whoever asks for each gets each. */
+static void quiet_or_not(void **state)
+{
+    (void)state;
+    runs("train --dataset=my --out_dir=quiet " TINY " --max_iters=40");
+    assert_int_equal(count(OUT, "\nstep "), 3);             /* iteration 0, and two evaluations */
+    assert_has(OUT, "\nstep 0/40  loss ");
+    assert_null(strpbrk(OUT, "\r\033"));
+    runs("train --dataset=my --out_dir=loud " TINY " --max_iters=40 --log_interval=10");
+    assert_int_equal(count(OUT, "/40  loss "), 4);
+    assert_null(strpbrk(ERR, "\r\033"));
+}
+
+/* What a run is seen by: its page, and files for TensorBoard; or not. */
+static void seen_at_a_glance(void **state)
+{
+    (void)state;
+    struct text t = { 0 };
+    char **names;
+    size_t n;
+    int events = 0;
+    runs("train --dataset=my --out_dir=seen " TINY " --max_iters=20 --eval_interval=10 --sample_interval=10 --learning_rate=2e-3");
+    assert_ok(file_read("seen/report.html", LIMIT, &t));
+    assert_has(t.at, "finished");
+    assert_has(t.at, "gpt2: 1 layers, 2 heads, width 16");
+    assert_has(t.at, "learning_rate");
+    assert_has(t.at, "<svg");
+    text_free(&t);
+    assert_ok(dir_list("seen", &names, &n));
+    for (size_t i = 0; i < n; i++) events += !strncmp(names[i], "events.out.tfevents.", 20);
+    free(names);
+    assert_int_equal(events, 1);
+    runs("train --dataset=my --out_dir=unseen " TINY " --max_iters=2 --report=False --tensorboard=False");
+    assert_false(path_is_file("unseen/report.html"));
+    assert_int_equal(names_in("unseen") + 3, names_in("run"));           /* run has a page and events, and one checkpoint more */
+}
+
 /* ---- metrics.jsonl ---- */
 
-static const char *const step_keys[] = { "step", "loss", "lr", "grad_norm", "ms", "tok_s", "mfu", NULL },
-                  *const evaluation_keys[] = { "step", "train_loss", "val_loss", NULL };
+static const char *const step_keys[] = { "step", "time", "loss", "lr", "grad_norm", "ms", "tok_s", "mfu", NULL },
+                  *const evaluation_keys[] = { "step", "time", "train_loss", "val_loss", "mib", NULL };
 
 /* The object has these keys, each a finite number, and no others. */
 static void assert_numbers(const json_t *o, const char *const *keys, const char *line)
@@ -153,7 +197,7 @@ static void metrics(void **state)
 {
     (void)state;
     struct text all = { 0 };
-    int64_t steps = 0, evaluations = 0, step;
+    int64_t steps = 0, evaluations = 0, events = 0, step;
     char *rest;
     assert_ok(file_read("run/metrics.jsonl", LIMIT, &all));
     assert_int_equal(all.at[all.size - 1], '\n');
@@ -161,7 +205,9 @@ static void metrics(void **state)
         json_t *o;
         assert_ok(json_parse(&o, line, strlen(line), line));
         assert_ok(json_get_int(o, "step", 0, 60, &step, line));
-        if (json_has(o, "val_loss")) {
+        if (json_has(o, "event")) {
+            events++;
+        } else if (json_has(o, "val_loss")) {
             assert_numbers(o, evaluation_keys, line);
             assert_int_equal(step, 20 * evaluations++);
         } else {
@@ -172,6 +218,7 @@ static void metrics(void **state)
     }
     assert_int_equal(steps, 60);
     assert_int_equal(evaluations, 4);
+    assert_int_equal(events, 5);                             /* started, three times saved, finished */
     text_free(&all);
 }
 
@@ -243,13 +290,6 @@ static char *one(const char *options)
     assert_non_null(dashes);
     assert_string_equal(dashes, DASHES);
     return strndup(all, (size_t)(dashes - all));
-}
-
-static int count(const char *text, const char *part)
-{
-    int n = 0;
-    for (; (text = strstr(text, part)); text += strlen(part)) n++;
-    return n;
 }
 
 static void assert_same_samples(const char *a, const char *b)
@@ -380,29 +420,31 @@ static void info(void **state)
 
 static void check(void **state)
 {
-    static const char *const files[] = { "model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json" };
+    static const char *const files[] = { "model.safetensors", "optimizer.safetensors", "trainer.json", "tokenizer.json", "config.json", "SHA256SUMS" };
+    enum { FILES = sizeof files / sizeof *files };
     (void)state;
     char path[PATH_SIZE];
     runs("train --dataset=my --out_dir=sound " TINY " --max_iters=2 --eval_interval=2 --learning_rate=0 --decay_lr=False");
     runs("train --init_from=resume --out_dir=sound --max_iters=4 --learning_rate=1");        /* the worse, so that both steps stay */
     runs("check sound");
     assert_has(OUT, "sound/step-00000004: verified\n");
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < FILES; i++) {
         struct stat st;
         snprintf(path, sizeof path, "sound/step-00000004/%s", files[i]);
         assert_int_equal(stat(path, &st), 0);
         flip(path, (size_t)st.st_size / 2);
-        fails(E_DATA, i == 3 ? "step-00000004" : files[i], "check sound");
+        fails(E_DATA, i == FILES - 1 ? "step-00000004" : files[i], "check sound");
         assert_has(OUT, "sound/step-00000002: verified\n");
-        assert_int_equal(count(OUT, ": verified\n"), 1);
+        assert_has(OUT, "\nsound: verified\n");
+        assert_int_equal(count(OUT, ": verified\n"), 2);
         flip(path, (size_t)st.st_size / 2);
         runs("check sound");
     }
     assert_int_equal(unlink(path), 0);
-    fails(E_IO, "manifest.json", "check sound");
-    fails(E_IO, "data has no checkpoint", "check data");
+    fails(E_IO, "step-00000004/SHA256SUMS", "check sound");
+    fails(E_IO, "data has no checkpoint, no model and no prepared data", "check data");
     fails(E_IO, "nowhere", "check nowhere");
-    fails(E_USAGE, "which run", "check");
+    fails(E_USAGE, "nib check FOLDER", "check");
 }
 
 static void tales(void **state)
@@ -462,47 +504,11 @@ static void examples(void **state)
 
 /* ---- a run that stops goes on as if it had not ---- */
 
-#define LEARNS TINY " --gradient_accumulation_steps=2 --dropout=0.2 --eval_interval=5 --warmup_iters=5 --lr_decay_iters=60 --learning_rate=1e-2 --max_iters=60"
-
-/* Everything that metrics.jsonl says of losses, rates and norms; not of times. */
-static void read_metrics(const char *out, struct text *facts)
-{
-    char path[PATH_SIZE], *rest;
-    struct text all = { 0 };
-    assert_ok(path_join(path, out, "metrics.jsonl"));
-    assert_ok(file_read(path, LIMIT, &all));
-    for (char *line = strtok_r(all.at, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        char *ms = strstr(line, ", \"ms\"");
-        text_format(facts, "%.*s\n", ms ? (int)(ms - line) : (int)strlen(line), line);
-    }
-    text_free(&all);
-}
-
-/* Both runs have ended with iteration 60, with the same bits. */
-static void assert_same_runs(const char *a, const char *b)
-{
-    static const char *const files[] = { "model.safetensors", "step-00000060/model.safetensors", "step-00000060/optimizer.safetensors",
-                                         "step-00000060/trainer.json", "config.json" };
-    struct text one = { 0 }, other = { 0 };
-    char x[PATH_SIZE], y[PATH_SIZE];
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        assert_ok(path_join(x, a, files[i]));
-        assert_ok(path_join(y, b, files[i]));
-        assert_same_file(x, y);
-    }
-    read_metrics(a, &one);
-    read_metrics(b, &other);
-    assert_string_equal(one.at, other.at);
-    runs("check %s", b);
-    text_free(&one);
-    text_free(&other);
-}
-
 static void interrupt(const char *options, const char *straight, const char *out, int signal)
 {
     struct program p = { 0 };
-    runs("train --dataset=my --out_dir=%s " LEARNS " %s", straight, options);
-    starts(&p, "train --dataset=my --out_dir=%s " LEARNS " %s", out, options);
+    runs("train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1", straight, options);
+    starts(&p, "train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1", out, options);
     await(&p, "step 12/60");
     kill(p.pid, signal);                                     /* it is still running: nobody has read what it printed since */
     assert_int_equal(end(&p), E_STOPPED);
@@ -512,7 +518,7 @@ static void interrupt(const char *options, const char *straight, const char *out
     runs("check %s", out);
     runs("train --init_from=resume --out_dir=%s", out);      /* all else is recorded */
     assert_has(OUT, "resumed at iteration ");
-    assert_same_runs(straight, out);
+    assert_same_runs(straight, out, 60);
     for (int i = 0; i < 2; i++) text_free(&p.text[i]);
 }
 
@@ -540,12 +546,12 @@ static void resume_with_other_threads(void **state)
     (void)state;
     runs("train --dataset=my --out_dir=half " LEARNS " --max_iters=30 --threads=2");
     runs("train --init_from=resume --out_dir=half --max_iters=60 --threads=1");
-    assert_same_runs("straight", "half");
+    assert_same_runs("straight", "half", 60);
     runs("train --init_from=resume --out_dir=half");         /* nothing is left to do */
-    assert_same_runs("straight", "half");
+    assert_same_runs("straight", "half", 60);
     fails(E_USAGE, "--n_embd cannot change", "train --init_from=resume --out_dir=half --n_embd=32");
     fails(E_USAGE, "--seed cannot change", "train --init_from=resume --out_dir=half --seed=7");
-    assert_same_runs("straight", "half");
+    assert_same_runs("straight", "half", 60);
 }
 
 /* Data that say nothing of their tokens: the new model speaks as the one it came from. */
@@ -568,10 +574,10 @@ static void same_bits_with_two_threads(void **state)
     assert_has(OUT, "where the time of 59 iterations went");         /* looking changes nothing */
     assert_has(OUT, "\nlinear' ");
     assert_has(OUT, " h.1.mlp.c_proj.weight\n");
-    assert_same_runs("one", "two");
+    assert_same_runs("one", "two", 60);
     runs("train --dataset=my --out_dir=one16 " LEARNS " --dtype=bfloat16 --n_embd=64 --threads=1");
     runs("train --dataset=my --out_dir=two16 " LEARNS " --dtype=bfloat16 --n_embd=64 --threads=2");
-    assert_same_runs("one16", "two16");
+    assert_same_runs("one16", "two16", 60);
 }
 
 /* A run from scratch moves an older one aside; nothing of it is lost. */
@@ -589,46 +595,6 @@ static void another_run_in_the_folder(void **state)
     runs("check used");
 }
 
-/* Lets the run in `out` begin or go on for so long and kills it; 1: it had ended before. */
-static int kill_after(const char *out, const char *options, long us)
-{
-    int code = run("check %s", out), fresh = code == E_IO;   /* nothing saved yet; what is there is sound */
-    if (code && !fresh) fail_msg("%s%s", OUT, ERR);
-    if (fresh) starts(&nib, "train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", out, options);
-    else starts(&nib, "train --init_from=resume --out_dir=%s", out);
-    usleep((useconds_t)us);
-    kill(nib.pid, SIGKILL);
-    code = end(&nib);
-    if (code && code != -SIGKILL) fail_msg("nib ended with %d:\n%s%s", code, OUT, ERR);
-    return !code;
-}
-
-/* Kills at moments drawn from the time that a whole run takes, most of which goes by while checkpoints are written. */
-static void kills(const char *options, const char *name, int n)
-{
-    uint64_t state = (uint64_t)number_from("SEED", 1);
-    char straight[64], out[64];
-    snprintf(straight, sizeof straight, "%s-straight", name);
-    long start = microseconds();
-    runs("train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", straight, options);
-    int whole = (int)(microseconds() - start);
-    for (int i = 0, chain = 0; i < n; chain++) {
-        snprintf(out, sizeof out, "%s-%d", name, chain);
-        while (i < n && !kill_after(out, options, roll(&state, whole))) i++;
-        if (run("check %s", out)) runs("train --dataset=my --out_dir=%s " LEARNS " %s --log_interval=1000", out, options);
-        else runs("train --init_from=resume --out_dir=%s", out);
-        assert_same_runs(straight, out);
-    }
-}
-
-static void resume_after_kills(void **state)
-{
-    (void)state;
-    int n = (int)number_from("COUNT", 12);
-    kills("", "killed", n - n / 3);
-    kills("--dtype=bfloat16 --always_save_checkpoint=false", "killed16", n / 3);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +603,8 @@ int main(void)
         cmocka_unit_test(unknown_words),
         cmocka_unit_test(train_a_text),
         cmocka_unit_test(data_of_all_kinds),
+        cmocka_unit_test(quiet_or_not),
+        cmocka_unit_test(seen_at_a_glance),
         cmocka_unit_test(metrics),
         cmocka_unit_test(eval),
         cmocka_unit_test(floor_of_tales),
@@ -655,7 +623,6 @@ int main(void)
         cmocka_unit_test(finetuning_keeps_the_tokenizer),
         cmocka_unit_test(same_bits_with_two_threads),
         cmocka_unit_test(another_run_in_the_folder),
-        cmocka_unit_test(resume_after_kills),
     };
     return cmocka_run_group_tests(tests, set_up, leave_program);
 }

@@ -12,7 +12,10 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "base/base64.h"
+#include "base/finite.h"
 #include "base/json.h"
+#include "base/sums.h"
 #include "file/fetch.h"
 #include "file/stream.h"
 #include "folder.h"
@@ -114,6 +117,98 @@ static void checksums(void **state)
     assert_string_equal(hex, known[1].hex);
 }
 
+/* ---- SHA256SUMS ---- */
+
+#define SUM "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static void sums(void **state)
+{
+    static const struct { const char *text, *why; } bad[] = {
+        { SUM "  a", "its last line is cut off" }, { SUM " a\n", "line 1 is no checksum with a name" }, { SUM "  a\n\n", "line 2 is no checksum" }, { SUM "  \n", "line 1" },
+        { SUM "  ../a\n", "line 1" }, { SUM "  .a\n", "line 1" }, { SUM "  a\tb\n", "line 1" }, { SUM "  a\n" SUM "  a\n", "a is listed twice" },
+        { "E3B0C44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a\n", "line 1" }, { "e3b0  a\n", "line 1" },
+    };
+    (void)state;
+    struct sums s = { 0 };
+    char long_name[300];
+    int are;
+    assert_ok(dir_make(at("summed")));
+    write_text(at("summed/empty"), "");
+    write_text(at("summed/abc"), "abc");
+    assert_ok(sums_look(at("summed"), &are));
+    assert_false(are);
+    assert_ok(sums_add_file(&s, at("summed"), "empty"));
+    assert_ok(sums_add_file(&s, at("summed"), "abc"));
+    assert_string_equal(sums_find(&s, "empty"), SUM);
+    assert_null(sums_find(&s, "ab"));
+    assert_ok(sums_write(&s, at("summed")));
+    assert_holds(at("summed/SHA256SUMS"), SUM "  empty\nba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  abc\n");
+    assert_ok(sums_verify_folder(at("summed"), (const char *const[]){ "abc", NULL }));
+    assert_fails(sums_verify_folder(at("summed"), (const char *const[]){ "abc", "abd", NULL }), E_DATA, "summed/SHA256SUMS does not list abd");
+    write_text(at("summed/abc"), "abd");
+    assert_fails(sums_verify(&s, at("summed")), E_DATA, "summed/abc is not what was written");
+    assert_int_equal(unlink(at("summed/abc")), 0);
+    assert_fails(sums_verify(&s, at("summed")), E_DATA, "summed/abc is not there, but SHA256SUMS lists it");
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = 0;
+    assert_fails(sums_add(&s, long_name, SUM), E_DATA, "cannot be the name of a file");
+    assert_fails(sums_add(&s, "a\nb", SUM), E_DATA, "cannot be the name");
+    sums_free(&s);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_fails(sums_parse(&s, bad[i].text, strlen(bad[i].text), "it"), E_DATA, bad[i].why);
+        sums_free(&s);
+    }
+    assert_fails(sums_parse(&s, "\0", 1, "it"), E_DATA, "a byte of it is 0");
+    sums_free(&s);
+}
+
+/* What the system cannot say is not taken for absent; what killed writers left is swept away, and nothing else. */
+static void looks_and_sweeps(void **state)
+{
+    static const char *const kept[] = { "a", "a.tmp", "a.1-2.tmp.b", "1-2.tmp", "a.1-.tmp", "a.-2.tmp", "a1-2.tmp", "a.1-2.tm" }, *const swept[] = { "a.1-2.tmp", "model.safetensors.30453-17.tmp" };
+    (void)state;
+    int is;
+    char longest[PATH_SIZE];
+    assert_ok(dir_make(at("swept")));
+    assert_ok(path_look(at("swept"), &is));
+    assert_false(is);
+    assert_ok(path_look(at("swept/absent"), &is));
+    assert_false(is);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        assert_ok(path_join(longest, at("swept"), kept[i]));
+        write_text(longest, "");
+        assert_ok(path_look(longest, &is));
+        assert_true(is);
+    }
+    for (size_t i = 0; i < sizeof swept / sizeof *swept; i++) {
+        assert_ok(path_join(longest, at("swept"), swept[i]));
+        write_text(longest, "");
+    }
+    assert_ok(dir_sweep(at("swept")));
+    assert_int_equal(names_in(at("swept")), sizeof kept / sizeof *kept);
+    memset(longest, 'x', 300);
+    longest[300] = 0;
+    assert_fails(path_look(longest, &is), E_IO, "cannot look at");
+}
+
+static void finite_numbers(void **state)
+{
+    (void)state;
+    const float f[] = { 0, -0.f, 1e-45f, 3.4e38f, -3.4e38f, NAN, INFINITY, -INFINITY };
+    const double d[] = { 0, 1e308, -1e308, 5e-324, 1, NAN, INFINITY, -INFINITY };
+    const uint16_t bf16[] = { 0, 0x7f7f, 0xff7f, 1, 0x8000, 0x7fc0, 0x7f80, 0xff80 }, f16[] = { 0, 0x7bff, 0xfbff, 1, 0x8000, 0x7e00, 0x7c00, 0xfc00 };
+    const struct { const void *x; enum dtype type; } all[] = { { f, F32 }, { d, F64 }, { bf16, BF16 }, { f16, F16 } };
+    for (int i = 0; i < 4; i++) {
+        size_t size = dtype_size(all[i].type);
+        assert_true(are_finite(all[i].x, all[i].type, 5));
+        for (size_t k = 5; k < 8; k++) {
+            assert_false(are_finite((const char *)all[i].x + k * size, all[i].type, 1));
+            assert_false(are_finite(all[i].x, all[i].type, k + 1));
+        }
+    }
+    assert_true(are_finite(bf16, U16, 8));
+}
+
 static void paths(void **state)
 {
     (void)state;
@@ -180,6 +275,56 @@ static void folders(void **state)
     assert_ok(dir_make(deep));
     assert_fails(dir_remove(at("deep")), E_DATA, "more than 64 folders deep");
     assert_ok(dir_remove(at("deep/d")));
+}
+
+static void *ask(void *enough)
+{
+    while (!*(const volatile int *)enough) dir_locked(folder);
+    return NULL;
+}
+
+/* Whoever asks is in nobody's way. */
+static void locks(void **state)
+{
+    int lock, other, enough = 0;
+    pthread_t asks;
+    (void)state;
+    assert_false(dir_locked(folder) || dir_locked(at("nowhere")));
+    assert_ok(dir_lock(&lock, folder, "wait"));
+    assert_true(dir_locked(folder));
+    assert_fails(dir_lock(&other, folder, "wait"), E_BUSY, "; wait");
+    dir_unlock(other);
+    assert_true(dir_locked(folder));
+    dir_unlock(lock);
+    assert_false(dir_locked(folder));
+    pthread_create(&asks, NULL, ask, &enough);
+    for (int i = 0; i < 2000; i++) {
+        assert_ok(dir_lock(&lock, folder, "wait"));
+        dir_unlock(lock);
+    }
+    enough = 1;
+    pthread_join(asks, NULL);
+    assert_ok(dir_remove(at(".lock")));
+}
+
+/* ---- base/base64.h ---- */
+
+static void base64(void **state)
+{
+    static const char *const rows[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" }, { "\xff\xfe\xfd", "//79" } };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {        /* those of RFC 4648, section 10, and one with the last digits */
+        struct text t = { 0 };
+        char back[16];
+        size_t n;
+        text_add(&t, "");
+        base64_encode(&t, rows[i][0], strlen(rows[i][0]));
+        assert_string_equal(t.at, rows[i][1]);
+        assert_ok(base64_decode(back, &n, t.at, t.size));
+        assert_int_equal(n, strlen(rows[i][0]));
+        assert_memory_equal(back, rows[i][0], n);
+        text_free(&t);
+    }
 }
 
 /* ---- base/json.h ---- */
@@ -523,8 +668,8 @@ static void http(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_files), cmocka_unit_test(not_files), cmocka_unit_test(failed_writes), cmocka_unit_test(checksums),
-        cmocka_unit_test(paths), cmocka_unit_test(folders), cmocka_unit_test(json_texts), cmocka_unit_test(json_getters),
+        cmocka_unit_test(whole_files), cmocka_unit_test(not_files), cmocka_unit_test(failed_writes), cmocka_unit_test(checksums), cmocka_unit_test(sums), cmocka_unit_test(looks_and_sweeps), cmocka_unit_test(finite_numbers),
+        cmocka_unit_test(paths), cmocka_unit_test(folders), cmocka_unit_test(locks), cmocka_unit_test(base64), cmocka_unit_test(json_texts), cmocka_unit_test(json_getters),
         cmocka_unit_test(json_files), cmocka_unit_test(plain_and_gzip), cmocka_unit_test(damaged_gzip), cmocka_unit_test(lines),
         cmocka_unit_test(standard_input), cmocka_unit_test(fetch_files), cmocka_unit_test(refused_urls), cmocka_unit_test(http),
     };

@@ -126,7 +126,7 @@ static void one_after_the_other(void **state)
         struct dataset d;
         runs("data play.txt --tokenizer=%s --shard_size=%d --out=changing", tokenizer, sizes[i]);
         assert_ok(dataset_open(&d, "changing"));
-        assert_int_equal(names_in("changing"), 3 + d.split[0].shards + d.split[1].shards);
+        assert_int_equal(names_in("changing"), 4 + d.split[0].shards + d.split[1].shards);
         dataset_close(&d);
     }
     same_data("whole", "changing");

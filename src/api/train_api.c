@@ -92,25 +92,22 @@ int nib_train_step(nib_trainer *t, const int32_t *ids, const int32_t *targets, c
     struct nib_adamw defaults;
     struct step_result r;
     if (!a) nib_adamw_defaults(&defaults), a = &defaults;
-    struct adam_options adam = { a->learning_rate, a->beta1, a->beta2, a->weight_decay, a->grad_clip };
+    struct adam_options adam = { a->learning_rate, a->beta1, a->beta2, a->weight_decay, a->grad_clip, 0 };
     TRY(trainer_step_on(&t->t, 1, fill, &g, t->seed, &adam, &r));
     if (loss) *loss = r.loss;
-    FAIL_IF(r.skipped, E_FAILED, "the step was skipped: %s is not finite", r.where);
+    FAIL_IF(r.skipped, E_FAILED, "the step was skipped: %s", r.why);
     return 0;
 }
 
 int nib_train_loss(nib_trainer *t, const int32_t *ids, const int32_t *targets, double *loss)
 {
     struct given g = { t, ids, targets };
-    struct batch *b = &t->t.batch;
-    batch_clear(b);
-    TRY(fill(&g, 0, b));
-    TRY(batch_bind(b, t->t.eval));
-    TRY(plan_run(t->t.eval, &(struct run_scalars){ .last_micro = 1 }));
-    const float *losses = plan_result(t->t.eval, 0);
+    int64_t valid = 0;
     double sum = 0;
-    for (int64_t i = 0; i < b->rows; i++) sum += losses[i];
-    *loss = sum / (double)(b->valid ? b->valid : 1);
+    batch_clear(&t->t.batch);
+    TRY(fill(&g, 0, &t->t.batch));
+    TRY(evaluate_batch(t->t.eval, &t->t.batch, &sum, &valid));
+    *loss = sum / (double)(valid ? valid : 1);
     return 0;
 }
 

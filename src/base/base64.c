@@ -6,9 +6,10 @@
 
 #include "base/error.h"
 
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 static int digit_of(char c)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const char *found = c ? strchr(digits, c) : NULL;
     return found ? (int)(found - digits) : -1;
 }
@@ -29,4 +30,13 @@ int base64_decode(void *out, size_t *size, const char *text, size_t n)
     }
     FAIL_IF(bits & ((1u << 2 * ((4 - end % 4) % 4)) - 1), E_DATA, "it is not base64: its last digit has bits that mean nothing");
     return 0;
+}
+
+void base64_encode(struct text *out, const void *bytes, size_t n)
+{
+    const unsigned char *b = bytes;
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t bits = (uint32_t)b[i] << 16 | (i + 1 < n ? (uint32_t)b[i + 1] << 8 : 0) | (i + 2 < n ? b[i + 2] : 0u);
+        for (size_t k = 0; k < 4; k++) text_bytes(out, k <= n - i ? &digits[bits >> (18 - 6 * k) & 63] : "=", 1);
+    }
 }

@@ -37,9 +37,17 @@ int error_prefix(int code, const char *format, ...)
     return code;
 }
 
+void error_clear(void) { last.text[0] = 0; }
+
 const char *error_text(void)
 {
     return last.text[0] ? last.text : "no error";
+}
+
+const char *error_copy(char copy[ERROR_TEXT])
+{
+    snprintf(copy, ERROR_TEXT, "%s", error_text());
+    return copy;
 }
 
 const char *error_where(void)

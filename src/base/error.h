@@ -30,11 +30,13 @@ int error_set(int code, const char *file, int line, const char *format, ...) __a
 /* Puts "context: " in front of the recorded message: for callers who know what the failing part was for.  Returns code. */
 int error_prefix(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-const char *error_text(void);            /* the last message of this thread, never NULL */
+const char *error_text(void);            /* the last message of this thread, never NULL; "no error" */
+void error_clear(void);                  /* that again */
 const char *error_where(void);           /* "file.c:line" of it, for debug builds and bug reports */
 const char *error_name(int code);        /* the fixed text of a code */
 
 enum { ERROR_TEXT = 1024 };
+const char *error_copy(char copy[ERROR_TEXT]);       /* error_text, in the caller's memory: for who goes on and may fail again */
 
 #define FAIL(code, ...) return error_set(code, __FILE__, __LINE__, __VA_ARGS__)
 #define FAIL_IF(condition, code, ...) \

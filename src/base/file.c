@@ -1,4 +1,5 @@
 /* file.c -- files and folders, by plain POSIX calls. */
+#define _GNU_SOURCE                                          /* locks of open files */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -8,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -207,6 +208,18 @@ int path_is_dir(const char *path)
     return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
+int path_look(const char *path, int *is_file)
+{
+    struct stat st;
+    *is_file = 0;
+    if (stat(path, &st)) {
+        FAIL_IF(errno != ENOENT && errno != ENOTDIR && errno != ELOOP, E_IO, "cannot look at %s: %m", path);
+        return 0;
+    }
+    *is_file = S_ISREG(st.st_mode);
+    return 0;
+}
+
 int path_has_suffix(const char *path, const char *suffix)
 {
     size_t n = strlen(path), m = strlen(suffix);
@@ -249,7 +262,7 @@ int dir_lock(int *lock, const char *folder, const char *instead)
     TRY(path_join(path, folder, ".lock"));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     FAIL_IF(fd < 0, E_IO, "cannot open %s: %m", path);
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
+    if (fcntl(fd, F_OFD_SETLK, &(struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET })) {
         close(fd);
         FAIL(E_BUSY, "another run is writing to %s; %s", folder, instead);
     }
@@ -257,9 +270,29 @@ int dir_lock(int *lock, const char *folder, const char *instead)
     return 0;
 }
 
+/* A lock of an open file, unlike flock's, can be asked about without being taken, so that whoever looks is in nobody's way. */
+int dir_locked(const char *folder)
+{
+    char path[PATH_SIZE];
+    struct flock wanted = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int fd = path_join(path, folder, ".lock") ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return 0;
+    int locked = !fcntl(fd, F_OFD_GETLK, &wanted) && wanted.l_type != F_UNLCK;
+    close(fd);
+    return locked;
+}
+
 void dir_unlock(int lock)
 {
     if (lock >= 0) close(lock);
+}
+
+int dir_free(const char *path, uint64_t *bytes)
+{
+    struct statvfs s;
+    FAIL_IF(statvfs(path, &s), E_IO, "cannot ask for the room in %s: %m", path);
+    *bytes = (uint64_t)s.f_bavail * s.f_frsize;
+    return 0;
 }
 
 static int is_dots(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }
@@ -324,6 +357,33 @@ int dir_list(const char *path, char ***names, size_t *n)
     text_free(&all);
     FAIL_IF(!*names, E_MEMORY, "no memory for the names in %s", path);
     return 0;
+}
+
+/* Of "NAME.1234-5.tmp" the part that file_create appended? */
+static int is_temporary(const char *name)
+{
+    size_t n = strlen(name), digits;
+    if (n < 4 || strcmp(name + n - 4, ".tmp")) return 0;
+    n -= 4;
+    for (digits = 0; n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9'; n--) digits++;
+    if (!digits || n == 0 || name[--n] != '-') return 0;
+    for (digits = 0; n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9'; n--) digits++;
+    return digits && n > 1 && name[n - 1] == '.';
+}
+
+int dir_sweep(const char *path)
+{
+    char **names, file[PATH_SIZE];
+    size_t n;
+    int code = dir_list(path, &names, &n);
+    if (code) return code;
+    for (size_t i = 0; i < n && !code; i++) {
+        if (!is_temporary(names[i])) continue;
+        code = path_join(file, path, names[i]);
+        if (!code && unlink(file) && errno != ENOENT) code = error_set(E_IO, __FILE__, __LINE__, "cannot remove %s: %m", file);
+    }
+    free(names);
+    return code;
 }
 
 int cache_path(char out[PATH_SIZE], const char *name)

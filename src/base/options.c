@@ -314,6 +314,23 @@ void options_to_text(const struct options *o, struct text *out)
     }
 }
 
+void options_differences(const struct options *before, const struct options *now, struct text *out)
+{
+    struct text was = { 0 }, is = { 0 };
+    const char *comma = "";
+    for (const struct option *p = now->table; p < now->table + now->n; p++) {
+        text_clear(&was);
+        text_clear(&is);
+        value_write(options_value(before, p), &was);
+        value_write(options_value(now, p), &is);
+        if (was.failed || is.failed || !strcmp(was.at, is.at)) continue;
+        text_format(out, "%s%s %s -> %s", comma, p->name, was.at, is.at);
+        comma = ", ";
+    }
+    text_free(&was);
+    text_free(&is);
+}
+
 /* The flag as one would type it: a default with blanks or odd characters stands in quotes. */
 static void add_flag(const struct option *p, struct text *out)
 {

@@ -74,6 +74,9 @@ void options_help(const struct options *o, struct text *out, int width);     /* 
 /* The complete configuration.  options_conf and options_python both read it back to the same values, to the last bit. */
 void options_to_text(const struct options *o, struct text *out);
 
+/* "learning_rate 0.001 -> 0.0001, max_iters 60 -> 120": values of one table, before and now; nothing if they are the same. */
+void options_differences(const struct options *before, const struct options *now, struct text *out);
+
 /* For the readers of a notation.  A name is its first n letters; texts and origins are borrowed. */
 const struct option *options_find(const struct options *o, const char *name, size_t n);      /* NULL if it is not in the table */
 int options_unknown(const struct options *o, const char *name, size_t n, const char *dashes);    /* E_USAGE, with the nearest names */

@@ -54,6 +54,12 @@ void text_format(struct text *t, const char *format, ...)
     t->size += (size_t)n;
 }
 
+void text_drop(struct text *t, size_t n)
+{
+    t->size -= n;
+    memmove(t->at, t->at + n, t->size + 1);
+}
+
 void text_clear(struct text *t)
 {
     t->size = 0;

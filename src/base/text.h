@@ -14,6 +14,7 @@ void text_add(struct text *t, const char *string);
 void text_bytes(struct text *t, const void *bytes, size_t n);
 char *text_more(struct text *t, size_t n);   /* n bytes more, for the caller to write; NULL if there is no memory */
 void text_format(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_drop(struct text *t, size_t n);    /* the first n bytes */
 void text_clear(struct text *t);         /* empty, memory kept */
 void text_free(struct text *t);
 

@@ -180,5 +180,5 @@ static int bench(struct options *options, int argc, char **argv)
 int bench_decode(int argc, char **argv)
 {
     struct bench_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, USAGE, bench }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, 0, USAGE, bench }, &o, argc, argv);
 }

@@ -168,5 +168,5 @@ static int bench(struct options *options, int argc, char **argv)
 int bench_gemm(int argc, char **argv)
 {
     struct bench_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 0, USAGE, bench }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 0, 0, USAGE, bench }, &o, argc, argv);
 }

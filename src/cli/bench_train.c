@@ -50,7 +50,6 @@ struct job {
     struct settings settings;            /* of a nib train that does the same */
     struct dataset data;                 /* with --dataset */
     struct trainer trainer;
-    int32_t *ids;                        /* (block + 1): a random sequence and its last target */
     double *seconds, *losses;            /* (steps), (warmup + steps) */
     double peak;                         /* FLOP/s */
 };
@@ -62,18 +61,13 @@ static int fill_random(void *context, int64_t micro, struct batch *b)
     const struct job *j = context;
     const struct settings *s = &j->settings;
     (void)micro;
-    for (int64_t i = 0; i < s->batch_size; i++) {
-        int64_t number = j->trainer.progress.iteration * s->batch_size + i;
-        for (int64_t k = 0; k <= s->block_size; k++)
-            j->ids[k] = (int32_t)rng_below((uint64_t)s->seed, (uint64_t)(number * (s->block_size + 1) + k), (uint64_t)s->vocab_size);
-        batch_add_ids(b, j->ids, j->ids + 1, s->block_size, number & INT32_MAX);
-    }
+    for (int64_t i = 0; i < s->batch_size; i++) batch_add_random(b, s->vocab_size, s->block_size, (uint64_t)s->seed, j->trainer.progress.iteration * s->batch_size + i);
     return 0;
 }
 
 static int step(struct job *j, struct step_result *r)
 {
-    static const struct adam_options a = { 1e-3, 0.9, 0.99, 0.1, 1 };
+    static const struct adam_options a = { 1e-3, 0.9, 0.99, 0.1, 1, 0 };
     uint64_t seed = (uint64_t)j->o->seed;
     if (j->o->dataset) return trainer_step(&j->trainer, &j->data, 1, seed, &a, r);
     return trainer_step_on(&j->trainer, 1, fill_random, j, seed, &a, r);
@@ -100,7 +94,7 @@ static int run_steps(struct job *j)
         TRY(step(j, &r));
         if (i >= o->warmup) j->seconds[i - o->warmup] = clock_seconds() - start;
         j->losses[i] = r.loss;
-        FAIL_IF(r.skipped, E_DIVERGED, "step %lld: %s is not finite", (long long)i, r.where);
+        FAIL_IF(r.skipped, E_DIVERGED, "step %lld: %s", (long long)i, r.why);
         snprintf(line, sizeof line, "step %lld of %lld", (long long)i + 1, (long long)(o->warmup + o->steps));
         screen_line(line, 0);
     }
@@ -169,10 +163,9 @@ static int open_job(struct job *j, struct text *notices)
     train_config(s, j->data.vocab, &o.model, &o.config);
     FAIL_IF(j->data.needs > o.config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", j->data.folder, (long long)j->data.needs - 1, (long long)o.config.vocab);
     TRY(trainer_open(&j->trainer, &o));
-    j->ids = calloc((size_t)s->block_size + 1, sizeof *j->ids);
     j->seconds = calloc((size_t)j->o->steps, sizeof *j->seconds);
     j->losses = calloc((size_t)(j->o->warmup + j->o->steps), sizeof *j->losses);
-    FAIL_IF(!j->ids || !j->seconds || !j->losses, E_MEMORY, "no memory for %lld steps", (long long)(j->o->warmup + j->o->steps));
+    FAIL_IF(!j->seconds || !j->losses, E_MEMORY, "no memory for %lld steps", (long long)(j->o->warmup + j->o->steps));
     return model_init_weights(j->trainer.weights, o.model, &o.config, (uint64_t)s->seed);
 }
 
@@ -184,7 +177,6 @@ static int measure(struct job *j, struct text *notices)
     if (!code) print(j);
     trainer_close(&j->trainer);
     dataset_close(&j->data);
-    free(j->ids);
     free(j->seconds);
     free(j->losses);
     return code;
@@ -202,5 +194,5 @@ static int bench(struct options *options, int argc, char **argv)
 int bench_train(int argc, char **argv)
 {
     struct bench_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 0, USAGE, bench }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 0, 0, USAGE, bench }, &o, argc, argv);
 }

@@ -19,9 +19,13 @@ static const struct { const char *name; int (*run)(int argc, char **argv); int l
     { "sample", verb_sample, 1, "let a model write: nib sample out --start=\"Once\"" },
     { "eval", verb_eval, 0, "the loss of a model on data: nib eval out --dataset=data/my" },
     { "info", verb_info, 0, "what a model or configuration is, and the plan it runs by" },
+    { "watch", verb_watch, 1, "a run's curves in the terminal, as they grow: nib watch out" },
+    { "report", verb_report, 0, "a run as a page, or several beside each other: nib report out" },
     { "tokenizer", verb_tokenizer, 0, "learn a tokenizer, use or describe one: nib tokenizer train my.txt --out my" },
     { "tales", verb_tales, 0, "stories from the built-in grammar, and its judgement of a model's" },
-    { "check", verb_check, 0, "whether the checkpoints of a run folder are what was written" },
+    { "plan", verb_plan, 0, "what a run would need and how long it would take here: nib plan config/gpt2.conf" },
+    { "sweep", verb_sweep, 1, "a run for each of some values: nib sweep config/gpt2.conf --learning_rate=1e-3,3e-4" },
+    { "check", verb_check, 0, "whether a run, a model or prepared data is what was written" },
     { "bench", verb_bench, 0, "the speed of training and of writing: nib bench train --model=tiny" },
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -106,7 +110,8 @@ int cli_run(const struct command *c, void *values, int argc, char **argv)
     struct arena memory = { 0 };
     struct text notices = { 0 };
     struct options o = { .table = c->table, .n = c->options, .values = values, .memory = &memory, .notices = &notices };
-    int done = 0, code = options_defaults(&o);
+    int done = 0, configs = 0, code = options_defaults(&o);
+    if (!code && c->configs) code = cli_find_configs(argc, argv, &memory, &notices, &configs);
     if (!code) code = cli_options(&o, &argc, argv, c->most, c->usage, &done);
     if (!code && !done && argc < c->least) code = error_set(E_USAGE, __FILE__, __LINE__, "%.*s: what is missing stands in capitals", (int)strcspn(c->usage, "\n"), c->usage);
     if (!code && !done) code = c->run(&o, argc, argv);
@@ -137,14 +142,18 @@ static void open_descriptors(void)
     if (fd >= 0) close(fd);
 }
 
+int cli_finish(int code)
+{
+    screen_clear();
+    if ((fflush(stdout) || ferror(stdout)) && !code) code = error_set(E_IO, __FILE__, __LINE__, "standard output could not be written: is the disk full?");
+    if (code && strcmp(error_text(), "no error")) print_message("nib: ", error_text(), strlen(error_text()));
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     open_descriptors();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGBUS, on_lost_pages);
-    int code = run(argc, argv);
-    screen_clear();
-    if ((fflush(stdout) || ferror(stdout)) && !code) code = error_set(E_IO, __FILE__, __LINE__, "standard output could not be written: is the disk full?");
-    if (code && strcmp(error_text(), "no error")) print_message("nib: ", error_text(), strlen(error_text()));
-    return code;
+    return cli_finish(run(argc, argv));
 }

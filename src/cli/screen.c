@@ -4,37 +4,68 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <utf8proc.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
+
+enum { MOST_COLUMNS = 10000, WIDER = 0xfe0f };               /* WIDER: what it follows may take another column */
 
 static int shown;                                            /* a line stands on the screen */
 
 int screen_is_terminal(void) { return isatty(STDERR_FILENO); }
 
-static int width(void)
+static int number_of(const char *variable, int otherwise)
 {
-    struct winsize w;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) || w.ws_col < 20 ? 80 : w.ws_col;
+    const char *text = getenv(variable);
+    long n = text ? strtol(text, NULL, 10) : 0;
+    return n > 0 && n < MOST_COLUMNS ? (int)n : otherwise;
 }
 
-/* Bytes of the first n characters; what follows a lead byte belongs to it. */
-static int bytes_of(const char *text, int n)
+void screen_size(int fd, int *columns, int *rows)
 {
-    int i = 0;
-    for (; text[i]; i++)
-        if ((text[i] & 0xc0) != 0x80 && n-- == 0) break;
-    return i;
+    struct winsize w = { 0 };
+    if (ioctl(fd, TIOCGWINSZ, &w)) w = (struct winsize){ 0 };
+    *columns = w.ws_col ? w.ws_col : number_of("COLUMNS", 80);
+    *rows = w.ws_row ? w.ws_row : number_of("LINES", 24);
+}
+
+int screen_columns(int32_t point)
+{
+    utf8proc_category_t category = utf8proc_category(point);
+    int columns = point < 0 ? 0 : utf8proc_charwidth(point);
+    if (columns > 0) return columns;
+    return (category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME) && point != WIDER ? 0 : -1;
+}
+
+/* What of a text fits into so many columns of one line. */
+static void add_fitting(struct text *out, const char *text, int room)
+{
+    for (size_t n = strlen(text), size; n; text += size, n -= size) {
+        int columns = screen_columns(utf8_next(text, n, &size));
+        room -= columns < 0 ? 1 : columns;
+        if (room < 0) return;
+        if (columns < 0) text_add(out, "?");
+        else text_bytes(out, text, size);
+    }
 }
 
 void screen_line(const char *text, int force)
 {
     static double last;
     if (!screen_is_terminal() || (!force && clock_seconds() - last < 0.1)) return;
+    int columns, rows;
+    struct text line = { 0 };
     last = clock_seconds();
-    fprintf(stderr, "\r%.*s\033[K", bytes_of(text, width() - 1), text);
+    screen_size(STDERR_FILENO, &columns, &rows);
+    text_add(&line, "\r");
+    add_fitting(&line, text, columns - 1);                   /* the last column stays free: who writes there may be sent to the next line */
+    text_add(&line, "\033[K");
+    if (!line.failed) fputs(line.at, stderr);
     fflush(stderr);
+    text_free(&line);
     shown = 1;
 }
 

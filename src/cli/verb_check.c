@@ -1,34 +1,121 @@
-/* verb_check.c -- nib check RUN: every checkpoint of a run against its manifest. */
+/* verb_check.c -- nib check FOLDER ...: is a run, a model or prepared data what was written? */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/finite.h"
+#include "base/sums.h"
 #include "cli/cli.h"
+#include "cpu/cpu.h"
+#include "file/safetensors.h"
+#include "infer/engine.h"
 #include "train/checkpoint.h"
+#include "train/retention.h"
+
+static const char USAGE[] =
+    "nib check FOLDER ...\n\n"
+    "Whether a run, a model or prepared data is what was written: every file of every checkpoint by its SHA-256, and where\n"
+    "nothing says what a file was, whether it can be read, fits the others and holds finite numbers.\n";
+
+static int has(const char *folder, const char *name)
+{
+    char path[PATH_SIZE];
+    return !path_join(path, folder, name) && path_is_file(path);
+}
+
+/* "out/step-00000250: verified", or why not, which is also returned. */
+static int tell(const char *folder, int code, const char *how)
+{
+    if (code) printf("%s: %s\n", folder, error_text());
+    else printf("%s: %s\n", folder, how);
+    return code;
+}
+
+/* ---- a model ---- */
+
+static int check_numbers(const struct safetensors *file, const char *folder)
+{
+    for (int i = 0; i < safetensors_count(file); i++) {
+        const struct st_tensor *t = safetensors_at(file, i);
+        FAIL_IF(!are_finite(t->data, t->type, t->size / dtype_size(t->type)), E_DATA, "%s: %s holds a number that is not finite", folder, t->name);
+    }
+    return 0;
+}
+
+static int check_unsigned_model(const char *folder)
+{
+    struct engine e;
+    TRY(cpu_init(NULL, 0));
+    TRY(engine_open(&e, folder, &(struct engine_options){ .type = F32, .rows = 1 }));
+    int code = check_numbers(e.file, folder);
+    engine_close(&e);
+    return code;
+}
+
+static int check_model(const char *folder)
+{
+    static const char *const needed[] = { "config.json", "model.safetensors", NULL };
+    int are;
+    TRY(sums_look(folder, &are));
+    if (!are) return tell(folder, check_unsigned_model(folder), "nothing says what its files were; they can be read, fit each other, and all numbers are finite");
+    return tell(folder, sums_verify_folder(folder, needed), "verified");
+}
+
+/* ---- a run ---- */
+
+static int check_run(const char *out, const int64_t *steps, size_t n)
+{
+    char name[32], path[PATH_SIZE];
+    int worst = 0, code, are;
+    for (size_t i = 0; i < n; i++) {
+        step_name(name, steps[i], "");
+        TRY(path_join(path, out, name));
+        if ((code = tell(path, checkpoint_verify(path), "verified"))) worst = code;
+    }
+    TRY(sums_look(out, &are));
+    if (are && (code = check_model(out))) worst = code;
+    return worst;
+}
+
+/* ---- data ---- */
+
+static int check_data(const char *folder)
+{
+    struct dataset d;
+    int known = 0, code = dataset_open(&d, folder);
+    if (!code) code = dataset_verify(&d, &known);
+    dataset_close(&d);
+    return tell(folder, code, known ? "verified" : "nothing says what its files were; they are whole, and all ids are in the vocabulary");
+}
+
+/* ---- any of them ---- */
+
+static int check_folder(const char *folder)
+{
+    int64_t *steps;
+    size_t n;
+    TRY(steps_in(folder, &steps, &n));
+    int is_run = n || has(folder, "run.conf"), is_model = has(folder, "config.json"), is_data = has(folder, "dataset.json") || has(folder, "train.bin");
+    int code = is_run ? check_run(folder, steps, n) : is_model ? check_model(folder) : is_data ? check_data(folder) : E_IO;
+    free(steps);
+    FAIL_IF(is_run && !n, E_IO, "%s has no checkpoint yet", folder);
+    FAIL_IF(!is_run && !is_model && !is_data, E_IO, "%s has no checkpoint, no model and no prepared data", folder);
+    return code;
+}
 
 static int check(struct options *options, int argc, char **argv)
 {
-    char **names, path[PATH_SIZE];
-    size_t n;
-    int good = 0, code = 0;
+    int worst = 0;
     (void)options;
-    FAIL_IF(!argc, E_USAGE, "nib check RUN: the folder of which run?");
-    TRY(dir_list(argv[0], &names, &n));
-    for (size_t i = 0; i < n; i++) {
-        if (strncmp(names[i], "step-", 5) || path_has_suffix(names[i], ".tmp") || path_join(path, argv[0], names[i])) continue;
-        int bad = checkpoint_verify(path);
-        printf("%s: %s\n", path, bad ? error_text() : "verified");
-        if (bad) code = bad;
-        else good++;
+    for (int i = 0; i < argc; i++) {
+        int code = check_folder(argv[i]);
+        if (code) worst = code;
     }
-    free(names);
-    FAIL_IF(!good && !code, E_IO, "%s has no checkpoint", argv[0]);
-    return code;
+    return worst;
 }
 
 int verb_check(int argc, char **argv)
 {
-    return cli_run(&(struct command){ NULL, 0, 0, 1, "nib check RUN\n\nWhether every file of every checkpoint of a run is what was written, by its SHA-256.\n", check }, NULL, argc, argv);
+    return cli_run(&(struct command){ NULL, 0, 1, 64, 0, USAGE, check }, NULL, argc, argv);
 }

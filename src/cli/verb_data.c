@@ -76,6 +76,6 @@ static int data(struct options *options, int argc, char **argv)
 int verb_data(int argc, char **argv)
 {
     struct data_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1 << 20, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\nnib data info DIR\n\n"
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1 << 20, 0, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\nnib data info DIR\n\n"
                                       "Prepares text for training: files or folders of text or JSON lines, plain or .gz; info says what was prepared.\n\n", data }, &o, argc, argv);
 }

@@ -79,5 +79,5 @@ static int eval(struct options *options, int argc, char **argv)
 int verb_eval(int argc, char **argv)
 {
     struct eval_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, "nib eval MODEL --dataset=DIR [--key=value ...]\n\nThe mean loss over a whole split, in nats a token: disjoint windows of block_size, every position counted,\nthe last partial window dropped; data of separate documents (tales) document by document.\n\n", eval }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, 0, "nib eval MODEL --dataset=DIR [--key=value ...]\n\nThe mean loss over a whole split, in nats a token: disjoint windows of block_size, every position counted,\nthe last partial window dropped; data of separate documents (tales) document by document.\n\n", eval }, &o, argc, argv);
 }

@@ -10,21 +10,15 @@
 
 struct info_options { struct settings s; int plan; const char *phase; };
 
-enum { MOST_OPTIONS = 64 };
 static const char USAGE[] =
     "nib info [MODEL | CONFIG ...] [--plan] [--phase=train|eval|infer] [--key=value ...]\n\n"
     "Describes a model folder, or the model that these settings of nib train would make: parameters, memory, and with --plan\n"
     "the plan as a program: each step, where its result lies in the arena and how long it lives.\n\n";
 
-/* The settings of nib train, and two of our own. */
-static int make_table(struct option *table)
-{
-    int n = 0;
-    for (int i = 0; i < settings_count; i++) table[n++] = settings_table[i];
-    table[n++] = (struct option){ .name = "plan", .kind = OPTION_BOOL, .offset = offsetof(struct info_options, plan), .initial = "false", .group = "info", .help = "print the plan" };
-    table[n++] = (struct option){ .name = "phase", .kind = OPTION_TEXT, .offset = offsetof(struct info_options, phase), .initial = "train", .choices = "train|eval|infer", .group = "info", .help = "of which graph" };
-    return n;
-}
+static const struct option own[] = {
+    { .name = "plan", .kind = OPTION_BOOL, .offset = offsetof(struct info_options, plan), .initial = "false", .group = "info", .help = "print the plan" },
+    { .name = "phase", .kind = OPTION_TEXT, .offset = offsetof(struct info_options, phase), .initial = "train", .choices = "train|eval|infer", .group = "info", .help = "of which graph" },
+};
 
 static int config_of(const struct info_options *o, int argc, char **argv, const struct model **m, struct config *c)
 {
@@ -83,8 +77,8 @@ static int info(struct options *options, int argc, char **argv)
 
 int verb_info(int argc, char **argv)
 {
-    struct option table[MOST_OPTIONS];
+    struct option table[CLI_SETTINGS];
     struct info_options o;
-    int n = make_table(table);
-    return cli_run(&(struct command){ table, n, 0, 1, USAGE, info }, &o, argc, argv);
+    int n = cli_settings(table, own, sizeof own / sizeof *own);
+    return cli_run(&(struct command){ .table = table, .options = n, .most = 1, .configs = 1, .usage = USAGE, .run = info }, &o, argc, argv);
 }

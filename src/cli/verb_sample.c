@@ -198,5 +198,5 @@ static int sample_from_model(struct options *options, int argc, char **argv)
 int verb_sample(int argc, char **argv)
 {
     struct sample_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, "nib sample [MODEL] [--key=value ...]\n\nWrites texts to standard output. MODEL is a run folder, any model folder, or gpt2 ... gpt2-xl.\n\n", sample_from_model }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, 0, "nib sample [MODEL] [--key=value ...]\n\nWrites texts to standard output. MODEL is a run folder, any model folder, or gpt2 ... gpt2-xl.\n\n", sample_from_model }, &o, argc, argv);
 }

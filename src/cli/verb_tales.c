@@ -127,5 +127,5 @@ static int tales(struct options *options, int argc, char **argv)
 int verb_tales(int argc, char **argv)
 {
     struct tales_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 2, "nib tales [--count=N] [--seed=S]\nnib tales judge [FILE]\n\nTells stories; or says how many of the samples in FILE (or standard input) hold together, and how many are new.\n\n", tales }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 2, 0, "nib tales [--count=N] [--seed=S]\nnib tales judge [FILE]\n\nTells stories; or says how many of the samples in FILE (or standard input) hold together, and how many are new.\n\n", tales }, &o, argc, argv);
 }

@@ -214,10 +214,10 @@ static int info(struct options *options, int argc, char **argv)
 /* ---- the verb ---- */
 
 static const struct part { const char *name; struct command command; } parts[] = {
-    { "train", { CLI_TABLE(for_train), 1, 1 << 20, "nib tokenizer train INPUT ... --out DIR [--vocab=4096] [--key=value ...]\n\nLearns byte-level BPE from files or folders of text or JSON lines, plain or .gz.\n\n", train } },
-    { "info", { NULL, 0, 1, 2, "nib tokenizer info TOKENIZER [FILE]\n\nWhat a tokenizer is, and what it makes of a text.\n\n", info } },
-    { "encode", { CLI_TABLE(for_encode), 1, 2, "nib tokenizer encode TOKENIZER [FILE] [--key=value ...]\n\nIds of a text or of standard input, separated by spaces.\n\n", encode } },
-    { "decode", { NULL, 0, 1, 2, "nib tokenizer decode TOKENIZER [FILE]\n\nThe text of ids, separated by white space, from a file or standard input.\n\n", decode } },
+    { "train", { CLI_TABLE(for_train), 1, 1 << 20, 0, "nib tokenizer train INPUT ... --out DIR [--vocab=4096] [--key=value ...]\n\nLearns byte-level BPE from files or folders of text or JSON lines, plain or .gz.\n\n", train } },
+    { "info", { NULL, 0, 1, 2, 0, "nib tokenizer info TOKENIZER [FILE]\n\nWhat a tokenizer is, and what it makes of a text.\n\n", info } },
+    { "encode", { CLI_TABLE(for_encode), 1, 2, 0, "nib tokenizer encode TOKENIZER [FILE] [--key=value ...]\n\nIds of a text or of standard input, separated by spaces.\n\n", encode } },
+    { "decode", { NULL, 0, 1, 2, 0, "nib tokenizer decode TOKENIZER [FILE]\n\nThe text of ids, separated by white space, from a file or standard input.\n\n", decode } },
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 int verb_tokenizer(int argc, char **argv)

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/cli.h"
@@ -40,7 +40,7 @@ static void curve_add(struct curve *c, double x)
 
 /* ---- what is shown ---- */
 
-struct show { const struct options *options; struct curve curve; double val, seconds_a_step; struct text line; };
+struct show { const struct options *options; struct curve curve; double val, seconds_a_step, shown; struct text line; };
 
 static double mib(size_t bytes) { return (double)bytes / 1048576; }
 
@@ -82,6 +82,7 @@ static void show_machine(struct text *t, const struct trainer *r)
     const struct memory_table *m = &r->memory;
     text_format(t, "memory   %.1f MiB: weights %.1f, gradients %.1f, moments %.1f, activations %.1f", mib(m->all), mib(m->parameters), mib(m->gradients), mib(m->moments), mib(m->activations));
     if (m->states) text_format(t, ", keys and values of samples %.1f", mib(m->states));
+    text_format(t, ", the rest %.1f", mib(m->inputs + m->program));
     if (m->available) text_format(t, "; %.0f free", mib(m->available));
     text_format(t, "\nmachine  %s, %d thread%s, %s kernels, %s activations, peak %.0f GFLOP/s\n", cpu_model(), cpu_threads(), cpu_threads() > 1 ? "s" : "", cpu_isa(),
                 dtype_name(r->o.type), cpu_peak(F32) / 1e9);
@@ -115,6 +116,17 @@ static void show_start(struct show *w, const struct train_event *e)
     text_free(&t);
 }
 
+/* Into a file or a pipe: each of those that were asked for; nobody having asked, the first and then one in a while. */
+static void show_line(struct show *w, const char *line)
+{
+    static const double SECONDS = 10;
+    double now = clock_seconds();
+    if (!options_origin(w->options, "log_interval") && w->shown > 0 && now - w->shown < SECONDS) return;
+    w->shown = now;
+    puts(line);
+    fflush(stdout);
+}
+
 /* "step 1200/5000  loss 2.4512  val 2.4703  lr 1.0e-03  norm 1.21  51,891 tok/s  41% of peak  ETA 2 min  curve" */
 static void show_step(struct show *w, const struct train_event *e)
 {
@@ -130,13 +142,12 @@ static void show_step(struct show *w, const struct train_event *e)
     screen_time(t, w->seconds_a_step * (double)(e->settings->max_iters - e->iteration));
     if (r->skipped) {
         screen_clear();
-        printf("iteration %lld skipped: %s is not finite; the weights stay as they are\n", (long long)e->iteration, r->where);
+        printf("iteration %lld was not applied: %s\n", (long long)e->iteration, r->why);
         return;
     }
     curve_add(&w->curve, r->loss);
     if (!screen_is_terminal()) {
-        puts(t->at);
-        fflush(stdout);
+        show_line(w, t->at);
         return;
     }
     if (w->curve.n > 1) {
@@ -165,48 +176,14 @@ static void on_event(void *context, const struct train_event *e)
     case TRAIN_PROFILE: fputs(e->text, stdout); break;
     case TRAIN_SAMPLE: printf("---------------\n%s\n---------------\n", e->text); break;
     default:
-        if (e->trainer->progress.skipped) printf("%lld iterations were skipped: their loss or gradient was not finite\n", (long long)e->trainer->progress.skipped);
+        if (e->trainer->progress.skipped) printf("%lld iterations were not applied\n", (long long)e->trainer->progress.skipped);
+        if (!e->settings->eval_only && e->settings->report) printf("its curves are in %s/report.html\n", e->settings->out_dir);
         if (!e->settings->eval_only) printf("done: nib sample %s\n", e->settings->out_dir);
     }
     fflush(stdout);
 }
 
 /* ---- arguments ---- */
-
-static int exists_in(char path[PATH_SIZE], const char *folder, const char *name)
-{
-    return !path_join(path, folder, name) && path_is_file(path);
-}
-
-/* nanoGPT's config/train_NAME.py, where there is none, is our config/NAME.conf: beside us, or installed. */
-static int find_config(const char *wanted, char path[PATH_SIZE])
-{
-    char name[256], exe[PATH_SIZE], folder[PATH_SIZE];
-    const char *base = path_base(wanted);
-    if (!strncmp(base, "train_", 6)) base += 6;
-    snprintf(name, sizeof name, "%.*s.conf", (int)strcspn(base, "."), base);
-    if (exists_in(path, "config", name)) return 1;
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    if (n <= 0) return 0;
-    exe[n] = 0;
-    exe[path_base(exe) - exe] = 0;
-    if (!path_join(folder, exe, "config") && exists_in(path, folder, name)) return 1;
-    return !path_join(folder, exe, "../share/nib/config") && exists_in(path, folder, name);
-}
-
-static int resolve_configs(int argc, char **argv, struct arena *memory, struct text *notices, int *configs)
-{
-    char path[PATH_SIZE];
-    for (int i = 0; i < argc; i++) {
-        int is_py = path_has_suffix(argv[i], ".py"), is_conf = path_has_suffix(argv[i], ".conf");
-        if (argv[i][0] == '-' || (!is_py && !is_conf)) continue;
-        ++*configs;
-        if (path_is_file(argv[i]) || !find_config(argv[i], path)) continue;
-        text_format(notices, "%s is not here; %s is used\n", argv[i], path);
-        FAIL_IF(!(argv[i] = arena_copy(memory, path)), E_MEMORY, "no memory for arguments");
-    }
-    return 0;
-}
 
 /* The arguments are read twice: first only to see whether a run is to be resumed, whose recorded settings then come before them. */
 static int peek(struct options *o, int argc, char **argv)
@@ -270,7 +247,7 @@ static int train(struct options *o, int argc, char **argv)
     struct settings *s = o->values;
     struct show show = { .options = o, .val = NAN };
     int configs = 0, done, is_text;
-    TRY(resolve_configs(argc, argv, o->memory, o->notices, &configs));
+    TRY(cli_find_configs(argc, argv, o->memory, o->notices, &configs));
     TRY(read_arguments(o, &argc, argv, &done));
     if (done) return 0;
     if (argc) s->dataset = argv[0];

@@ -296,6 +296,7 @@ static int cpu_run(struct step *const *steps, int n)
         cpu.scratch = aligned_alloc(4096, need);
         cpu.scratch_room = cpu.scratch ? need : 0;
         FAIL_IF(!cpu.scratch, E_MEMORY, "no memory for %d threads of %zu bytes each", cpu.threads, scratch_stride());
+        memset(cpu.scratch, 0, need);                        /* its pages come now, not when a kernel happens to need more of it */
     }
     run_steps(steps, n);
     return 0;
@@ -355,9 +356,13 @@ static const struct kernel *cpu_pick(const struct step *s)
 
 enum { HUGE_PAGE = 2 << 20 };
 
+static size_t page_of(size_t bytes) { return bytes >= HUGE_PAGE ? HUGE_PAGE : 4096; }
+
+size_t cpu_taken(size_t bytes) { return (bytes + page_of(bytes) - 1) & ~(page_of(bytes) - 1); }
+
 static void *cpu_alloc(size_t bytes)
 {
-    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : 4096, size = (bytes + align - 1) & ~(align - 1);
+    size_t align = page_of(bytes), size = cpu_taken(bytes);
     void *p = size < bytes ? NULL : aligned_alloc(align, size);
     if (p && align == HUGE_PAGE) madvise(p, size, MADV_HUGEPAGE);
     return p;

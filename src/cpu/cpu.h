@@ -48,6 +48,7 @@ const struct cpu_table *cpu_build(int i);                        /* the builds t
 const char *cpu_isa(void);
 const char *cpu_model(void);                                     /* "Intel(R) Xeon(R) Processor" */
 int  cpu_threads(void);
+size_t cpu_taken(size_t bytes);                                          /* what cpu_backend.alloc takes for so many: whole pages */
 size_t cpu_scratch(void);                                        /* bytes that kernels planned so far need beside the arena, all threads together */
 void cpu_shuffle_tasks(uint64_t seed);                           /* tests: tasks of a phase in a random order; 0: as they come */
 double cpu_peak(enum dtype type);                                /* FLOP/s of all threads, measured once; BF16: of bf16 products, 0 if this build has none */

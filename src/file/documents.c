@@ -208,11 +208,12 @@ static int add_entries(struct documents *d, const char *folder, char *const *nam
     char path[PATH_SIZE];
     for (size_t i = 0; i < n; i++) {
         TRY(path_join(path, folder, names[i]));
-        int is_dir = path_is_dir(path);
+        int is_dir = path_is_dir(path), is_file;
+        TRY(path_look(path, &is_file));
         if (names[i][0] == '.') skip_because(d, path, "hidden");
         else if (is_dir && is_link(path)) skip_because(d, path, "a link to a folder");       /* perhaps to one around it */
         else if (is_dir) TRY(add_folder(d, path, depth + 1));
-        else if (path_is_file(path)) TRY(add_file(d, path, 1));
+        else if (is_file) TRY(add_file(d, path, 1));
         else skip_because(d, path, "not a regular file");
     }
     return 0;

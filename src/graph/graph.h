@@ -174,6 +174,8 @@ int  plan_new(struct plan **p, graph *g, tensor *const *outputs, int n, const st
 int  plan_bind(struct plan *p, const char *input, const void *data, int64_t rows);
 int  plan_wants(const struct plan *p, const char *input);            /* does the plan read this input? */
 int  plan_run(struct plan *p, const struct run_scalars *s);
+/* The same step by step: each is shown when it is done, while what it wrote is still there.  A code that look returns ends it. */
+int  plan_run_each(struct plan *p, const struct run_scalars *s, int (*look)(void *context, const struct step *s), void *context);
 const void *plan_result(const struct plan *p, int output);           /* on the host; valid until the next run of any plan */
 
 struct text;

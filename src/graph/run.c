@@ -251,9 +251,7 @@ static void poison(struct plan *p, int b)
 static int canary_alive(const struct plan *p, int b)
 {
     const unsigned char *c = (unsigned char *)p->g->weights->arena + p->buffer[b].at + p->buffer[b].size;
-    for (int i = 0; i < CANARY; i++)
-        if (c[i] != CANARY_BYTE) return 0;
-    return 1;
+    return c[0] == CANARY_BYTE && !memcmp(c, c + 1, CANARY - 1);
 }
 
 static int run_guarded(struct plan *p)
@@ -272,7 +270,7 @@ static int run_guarded(struct plan *p)
     return 0;
 }
 
-int plan_run(struct plan *p, const struct run_scalars *s)
+static int begin(struct plan *p, const struct run_scalars *s)
 {
     assert(p->g->weights->placed);
     TRY(check_inputs(p));
@@ -280,8 +278,24 @@ int plan_run(struct plan *p, const struct run_scalars *s)
     memcpy(now.rows, p->scalars.rows, sizeof now.rows);
     memcpy(now.seqs, p->scalars.seqs, sizeof now.seqs);
     p->scalars = now;
+    return 0;
+}
+
+int plan_run(struct plan *p, const struct run_scalars *s)
+{
+    TRY(begin(p, s));
     if (p->options.guard) return run_guarded(p);
     return p->backend->run(p->step, p->n_step);
+}
+
+int plan_run_each(struct plan *p, const struct run_scalars *s, int (*look)(void *context, const struct step *s), void *context)
+{
+    TRY(begin(p, s));
+    for (int i = 0; i < p->n_step; i++) {
+        TRY(p->backend->run(&p->step[i], 1));
+        for (const struct step *done = p->step[i]; done; done = done->then) TRY(look(context, done));
+    }
+    return 0;
 }
 
 const void *plan_result(const struct plan *p, int output)

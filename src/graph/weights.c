@@ -181,16 +181,8 @@ int weights_place(struct weights *w)
 void weights_free(struct weights *w)
 {
     if (!w) return;
-    while (w->plan) {
-        struct plan *next = w->plan->next;
-        plan_free(w->plan);
-        w->plan = next;
-    }
-    while (w->graph) {
-        graph *next = w->graph->next;
-        graph_free(w->graph);
-        w->graph = next;
-    }
+    for (struct plan *p = w->plan, *next; p; p = next) next = p->next, plan_free(p);
+    for (graph *g = w->graph, *next; g; g = next) next = g->next, graph_free(g);
     void *const all[] = { w->master, w->grad, w->moment1, w->moment2, w->squares, w->form, w->frozen, w->states, w->arena };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) w->backend->free(all[i]);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/rng.h"
 
 enum { NO_TARGET = -1 };
 
@@ -63,6 +64,17 @@ void batch_add_ids(struct batch *b, const int32_t *ids, const int32_t *targets, 
     else memcpy(b->targets + b->rows, ids + 1, (size_t)(n - 1) * sizeof *ids);
     if (!targets) b->targets[b->rows + n - 1] = NO_TARGET;
     place_sequence(b, n, number);
+}
+
+void batch_add_random(struct batch *b, int64_t vocab, int64_t n, uint64_t key, int64_t number)
+{
+    assert(b->rows + n <= b->max_rows && b->seqs < b->max_seqs);
+    for (int64_t k = 0; k <= n; k++) {
+        int32_t id = (int32_t)rng_below(key, (uint64_t)(number * (n + 1) + k), (uint64_t)vocab);
+        if (k < n) b->ids[b->rows + k] = id;
+        if (k > 0) b->targets[b->rows + k - 1] = id;
+    }
+    place_sequence(b, n, number & INT32_MAX);
 }
 
 int batch_bind(const struct batch *b, struct plan *p)

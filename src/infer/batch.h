@@ -19,6 +19,8 @@ void batch_clear(struct batch *b);
 void batch_add(struct batch *b, const struct dataset *d, enum split s, size_t at, int64_t n, int64_t number);
 /* Appends a sequence given as ids; targets NULL: each row's is the next id, the last row has none. */
 void batch_add_ids(struct batch *b, const int32_t *ids, const int32_t *targets, int64_t n, int64_t number);
+/* Appends a random sequence, each id's target the next: to measure by.  The same numbers the same ids. */
+void batch_add_random(struct batch *b, int64_t vocab, int64_t n, uint64_t key, int64_t number);
 int  batch_bind(const struct batch *b, struct plan *p);      /* what the plan wants of it */
 
 #endif

@@ -8,7 +8,9 @@
 static int open_tokenizer(struct engine *e, const char *folder, const char *name)
 {
     if (name) return tokenizer_find(&e->tokenizer, name, folder);
-    return tokenizer_is_in(folder) ? tokenizer_open(&e->tokenizer, folder) : 0;
+    int is;
+    TRY(tokenizer_look(folder, &is));
+    return is ? tokenizer_open(&e->tokenizer, folder) : 0;
 }
 
 static int plan_eval(struct engine *e, const struct engine_options *o)

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 
-static int run(struct plan *p, struct batch *b, double *sum, int64_t *tokens)
+int evaluate_batch(struct plan *p, struct batch *b, double *sum, int64_t *tokens)
 {
     if (!b->rows) return 0;
     TRY(batch_bind(b, p));
@@ -19,7 +19,7 @@ static int run(struct plan *p, struct batch *b, double *sum, int64_t *tokens)
 /* Windows are gathered until the batch is full, then run. */
 static int gather(struct plan *p, struct batch *b, const struct dataset *d, enum split s, size_t at, int64_t n, double *sum, int64_t *tokens)
 {
-    if (b->rows + n > b->max_rows || b->seqs == b->max_seqs) TRY(run(p, b, sum, tokens));
+    if (b->rows + n > b->max_rows || b->seqs == b->max_seqs) TRY(evaluate_batch(p, b, sum, tokens));
     batch_add(b, d, s, at, n, b->seqs);
     return 0;
 }
@@ -33,7 +33,7 @@ static int64_t document_size(const struct split_tokens *t, size_t i, int64_t mos
 
 static int finish(struct plan *p, struct batch *b, const struct dataset *d, double *sum, struct evaluation *e)
 {
-    TRY(run(p, b, sum, &e->tokens));
+    TRY(evaluate_batch(p, b, sum, &e->tokens));
     FAIL_IF(!e->tokens, E_DATA, "%s: the split is too short to be evaluated", d->folder);
     e->loss = *sum / (double)e->tokens;
     return 0;

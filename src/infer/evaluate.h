@@ -5,6 +5,8 @@
 
 struct evaluation { double loss; int64_t tokens; };          /* nats a token, over so many targets */
 
+/* Runs what is in a batch, adds to sum and tokens, and empties it. */
+int evaluate_batch(struct plan *p, struct batch *b, double *sum, int64_t *tokens);
 /* `count` windows of `block` ids drawn at random from a split (nanoGPT's estimate), or, of by_document data, documents. */
 int evaluate_random(struct plan *p, struct batch *b, const struct dataset *d, enum split s, int64_t block, int64_t count, uint64_t key, struct evaluation *e);
 /* The whole split: disjoint windows of `block` ids, every position counted, the last partial window dropped; of by_document

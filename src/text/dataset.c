@@ -11,6 +11,7 @@
 #include "base/grow.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "base/sums.h"
 #include "file/pickle.h"
 #include "text/prepare.h"
 #include "token/tokenizer.h"
@@ -112,8 +113,10 @@ static int read_meta(struct dataset *d, const char *path)    /* nanoGPT's */
 static int describe(struct dataset *d)
 {
     char path[PATH_SIZE];
+    int is;
     TRY(path_join(path, d->folder, "dataset.json"));
-    if (path_is_file(path)) {
+    TRY(path_look(path, &is));
+    if (is) {
         json_t *root;
         TRY(json_read(&root, path, DESCRIPTION_BYTES));
         int code = read_description(d, root, path);
@@ -121,7 +124,8 @@ static int describe(struct dataset *d)
         return code;
     }
     TRY(path_join(path, d->folder, "meta.pkl"));
-    if (path_is_file(path)) return read_meta(d, path);
+    TRY(path_look(path, &is));
+    if (is) return read_meta(d, path);
     d->vocab = GPT2_VOCAB;
     return 0;
 }
@@ -265,7 +269,9 @@ static int open_all(struct dataset *d, const char *name)
 static int know_tokenizer(struct dataset *d)
 {
     struct tokenizer *t;
-    if (*d->tokenizer || !tokenizer_is_in(d->folder)) return 0;
+    int is;
+    TRY(tokenizer_look(d->folder, &is));
+    if (*d->tokenizer || !is) return 0;
     TRY(tokenizer_open(&t, d->folder));
     snprintf(d->tokenizer, sizeof d->tokenizer, "%s", tokenizer_fingerprint(t));
     tokenizer_free(t);
@@ -296,7 +302,9 @@ void dataset_close(struct dataset *d)
 int dataset_suits(const struct dataset *d, const char *model)
 {
     struct tokenizer *t;
-    if (!*d->tokenizer || !tokenizer_is_in(model)) return 0;
+    int is;
+    TRY(tokenizer_look(model, &is));
+    if (!*d->tokenizer || !is) return 0;
     TRY(tokenizer_open(&t, model));
     int same = !strcmp(tokenizer_fingerprint(t), d->tokenizer);
     int code = same ? 0 : error_set(E_DATA, __FILE__, __LINE__, "%s was made by another tokenizer (%s) than that of %s (%s, vocabulary %u), so its ids mean other things; prepare it with: nib data TEXT --tokenizer=%s",
@@ -330,11 +338,13 @@ static int tell_start(const struct dataset *d, const struct tokenizer *t, struct
 int dataset_tell(const struct dataset *d, struct text *out)
 {
     struct tokenizer *t;
+    int is;
+    TRY(tokenizer_look(d->folder, &is));
     text_format(out, "%s: %zu tokens to train on, %zu to validate, %d bits each, vocabulary %lld%s\n", d->folder, d->split[SPLIT_TRAIN].n, d->split[SPLIT_VAL].n, 8 * d->width, (long long)d->vocab,
                 d->needs < d->vocab && !*d->tokenizer ? " (a guess)" : "");
     if (d->split[SPLIT_TRAIN].shards > 1) text_format(out, "in %zu and %zu shards\n", d->split[SPLIT_TRAIN].shards, d->split[SPLIT_VAL].shards);
     if (d->end >= 0) text_format(out, "%zu and %zu end-of-text tokens (%lld)\n", ends_in(d, SPLIT_TRAIN), ends_in(d, SPLIT_VAL), (long long)d->end);
-    if (!tokenizer_is_in(d->folder)) {
+    if (!is) {
         text_add(out, "no tokenizer lies there\n");
         return 0;
     }
@@ -344,6 +354,73 @@ int dataset_tell(const struct dataset *d, struct text *out)
     int code = strcmp(tokenizer_fingerprint(t), d->tokenizer) ? 0 : tell_start(d, t, out);
     tokenizer_free(t);
     return code;
+}
+
+/* ---- is it what it was? ---- */
+
+static void sample_split(const struct dataset *d, enum split s, struct sha256 *sum)
+{
+    enum { PLACES = 64, STRETCH = 1024 };
+    size_t n = d->split[s].n, most = n > PLACES * STRETCH ? PLACES * STRETCH : n;
+    for (size_t i = 0; i < most; i++) {
+        size_t at = most < n ? i / STRETCH * (n - STRETCH) / (PLACES - 1) + i % STRETCH : i;
+        uint32_t id = dataset_id(d, s, at);
+        sha256_add(sum, (const uint8_t[]){ (uint8_t)id, (uint8_t)(id >> 8), (uint8_t)(id >> 16), (uint8_t)(id >> 24) }, 4);
+    }
+}
+
+void dataset_mark(const struct dataset *d, struct dataset_mark *m)
+{
+    struct sha256 sum;
+    *m = (struct dataset_mark){ .train = (int64_t)d->split[SPLIT_TRAIN].n, .val = (int64_t)d->split[SPLIT_VAL].n, .vocab = d->vocab };
+    snprintf(m->tokenizer, sizeof m->tokenizer, "%s", d->tokenizer);
+    sha256_start(&sum);
+    sample_split(d, SPLIT_TRAIN, &sum);
+    sample_split(d, SPLIT_VAL, &sum);
+    sha256_end(&sum, m->sample);
+}
+
+int dataset_is(const struct dataset *d, const struct dataset_mark *m, const char *whose)
+{
+    struct dataset_mark now;
+    dataset_mark(d, &now);
+    FAIL_IF(strcmp(now.tokenizer, m->tokenizer), E_USAGE, "%s was trained on ids by tokenizer %s; those of %s are by %s: a run keeps its data; choose another --out_dir and --init_from=%s for a new one",
+            whose, *m->tokenizer ? m->tokenizer : "unknown", d->folder, *now.tokenizer ? now.tokenizer : "an unknown one", whose);
+    int same = now.train == m->train && now.val == m->val && now.vocab == m->vocab && !strcmp(now.sample, m->sample);
+    FAIL_IF(!same, E_USAGE, "%s was trained on %lld tokens, validated on %lld, vocabulary %lld (sample %.8s); %s has %lld, %lld, %lld (%.8s): a run keeps its data; "
+            "choose another --out_dir and --init_from=%s for a new one", whose, (long long)m->train, (long long)m->val, (long long)m->vocab, m->sample, d->folder, (long long)now.train,
+            (long long)now.val, (long long)now.vocab, now.sample, whose);
+    return 0;
+}
+
+static int list_files(const struct dataset *d, enum split s, const struct sums *sums)
+{
+    char path[PATH_SIZE];
+    for (size_t i = 0; i < d->split[s].shards; i++) {
+        TRY(dataset_file(path, d->folder, s, i, d->split[s].shards));
+        FAIL_IF(!sums_find(sums, path_base(path)), E_DATA, "%s/%s does not list %s", d->folder, SUMS_FILE, path_base(path));
+    }
+    return 0;
+}
+
+int dataset_verify(const struct dataset *d, int *known)
+{
+    struct sums sums;
+    char path[PATH_SIZE];
+    int described;
+    TRY(path_join(path, d->folder, "dataset.json"));
+    TRY(path_look(path, &described));                        /* if it is not, nanoGPT has made the folder its own */
+    TRY(sums_look(d->folder, known));
+    *known = *known && described;
+    if (!*known) return 0;
+    int code = sums_read(&sums, d->folder);
+    if (!code && !sums_find(&sums, "dataset.json")) code = error_set(E_DATA, __FILE__, __LINE__, "%s/%s does not list dataset.json", d->folder, SUMS_FILE);
+    if (!code) code = list_files(d, SPLIT_TRAIN, &sums);
+    if (!code) code = list_files(d, SPLIT_VAL, &sums);
+    if (!code) code = sums_verify(&sums, d->folder);
+    sums_free(&sums);
+    if (!code) return 0;
+    return error_prefix(code, "prepare the data again (--verify=false trains on it as it is)");
 }
 
 /* ---- windows ---- */

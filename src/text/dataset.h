@@ -37,6 +37,15 @@ struct dataset {
     struct split_tokens split[2];
 };
 
+/* What a set is known by: sets of the same mark train the same run.  sample: SHA-256 of ids from evenly spaced places. */
+struct dataset_mark { int64_t train, val, vocab; char tokenizer[17], sample[65]; };
+void dataset_mark(const struct dataset *d, struct dataset_mark *m);
+/* E_USAGE, with the difference, if it is not the set of that mark. */
+int  dataset_is(const struct dataset *d, const struct dataset_mark *m, const char *whose);
+
+/* Is every file of the folder what was written?  A folder that says nothing of that (nanoGPT's own) is taken as it is: *known is 0. */
+int  dataset_verify(const struct dataset *d, int *known);
+
 /* A folder, or a name that stands for data/NAME.  Checks that files are whole and that ids fit the vocabulary. */
 int  dataset_open(struct dataset *d, const char *name);
 void dataset_close(struct dataset *d);

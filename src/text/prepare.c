@@ -243,7 +243,9 @@ static void sum_job(struct preparation *p)
 /* A vocabulary of characters is known when all the text was seen; an earlier run kept it. */
 static int read_unfinished(struct preparation *p, int *is)
 {
-    if (p->characters && tokenizer_is_in(p->files.unfinished) && tokenizer_open(&p->tokenizer, p->files.unfinished)) return 0;
+    int kept = 0;
+    if (p->characters) TRY(tokenizer_look(p->files.unfinished, &kept));
+    if (kept && tokenizer_open(&p->tokenizer, p->files.unfinished)) return 0;
     if (!p->tokenizer) return 0;
     token_files_use(&p->files, p->tokenizer);
     return unfinished_read(&p->now, &p->files, is);

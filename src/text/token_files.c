@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/sums.h"
 
 enum { PIECE = 1 << 14, MOST_U16 = 1 << 16 };                /* ids written at once; the largest vocabulary of 2-byte ids */
 
@@ -161,7 +162,7 @@ static int is_moved(const struct token_files *f, const char *path)
  * replace: nanoGPT takes the size of the vocabulary from it.  Temporary files are left where a commit was killed. */
 static int is_of_preparation(const char *name)
 {
-    static const char *const patterns[] = { "dataset.json", "meta.pkl", "dataset.json.*.tmp", "meta.pkl.*.tmp", "tokenizer*.json.*.tmp", "train.bin", "val.bin", "train_[0-9][0-9][0-9][0-9][0-9][0-9].bin", "val_[0-9][0-9][0-9][0-9][0-9][0-9].bin" };
+    static const char *const patterns[] = { SUMS_FILE, SUMS_FILE ".*.tmp", "dataset.json", "meta.pkl", "dataset.json.*.tmp", "meta.pkl.*.tmp", "tokenizer*.json.*.tmp", "train.bin", "val.bin", "train_[0-9][0-9][0-9][0-9][0-9][0-9].bin", "val_[0-9][0-9][0-9][0-9][0-9][0-9].bin" };
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         if (!fnmatch(patterns[i], name, 0)) return 1;
     return 0;
@@ -189,9 +190,34 @@ static int move_shards(const struct token_files *f, enum split s)
     for (size_t i = 0; i < t->shards; i++) {
         TRY(shard_path(from, f, s, i));
         TRY(dataset_file(to, f->set.folder, s, i, t->shards));
-        FAIL_IF(is_waiting(f, s, i) && rename(from, to), E_IO, "cannot write %s: %m", to);
+        FAIL_IF(rename(from, to) && errno != ENOENT, E_IO, "cannot write %s: %m", to);      /* what an earlier commit moved is there */
     }
     return 0;
+}
+
+static int sum_shards(const struct token_files *f, enum split s, struct sums *sums)
+{
+    char path[PATH_SIZE];
+    for (size_t i = 0; i < f->set.split[s].shards; i++) {
+        TRY(dataset_file(path, f->set.folder, s, i, f->set.split[s].shards));
+        TRY(sums_add_file(sums, f->set.folder, path_base(path)));
+    }
+    return 0;
+}
+
+static int sum_all(const struct token_files *f, struct sums *sums)
+{
+    static const char *const others[] = { "dataset.json", "tokenizer.json", "tokenizer_config.json", "meta.pkl" };
+    char path[PATH_SIZE];
+    int is;
+    TRY(sum_shards(f, SPLIT_TRAIN, sums));
+    TRY(sum_shards(f, SPLIT_VAL, sums));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        TRY(path_join(path, f->set.folder, others[i]));
+        TRY(path_look(path, &is));
+        if (is) TRY(sums_add_file(sums, f->set.folder, others[i]));
+    }
+    return sums_write(sums, f->set.folder);
 }
 
 /* The tokenizer goes first: where there are tokens there is what they mean. */
@@ -205,7 +231,10 @@ int token_files_commit(struct token_files *f, const struct tokenizer *t)
     TRY(move_shards(f, SPLIT_VAL));
     TRY(file_sync(f->set.folder));
     TRY(dataset_write(&f->set, tokenizer_fingerprint(t)));
-    return dir_remove(f->unfinished);
+    struct sums sums = { 0 };
+    int failed = sum_all(f, &sums);
+    sums_free(&sums);
+    return failed ? failed : dir_remove(f->unfinished);
 }
 
 void token_files_discard(struct token_files *f)

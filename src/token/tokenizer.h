@@ -26,7 +26,7 @@ void ids_free(struct ids *ids);
  * *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's and llama2.c's tokenizer .bin, minbpe's .model. */
 int tokenizer_open(struct tokenizer **t, const char *path);
 /* Does a folder have one of these files, so that tokenizer_open is worth a try?  Not by a vocab.txt, which may be anybody's. */
-int tokenizer_is_in(const char *folder);
+int tokenizer_look(const char *folder, int *is);
 /* "gpt2": looked for in the folder `beside` (may be NULL), then in the cache, by what the files say and not by their names;
  * else downloaded into the cache and checksummed; else E_IO, and the text says which files to put where.  Other names are paths. */
 int tokenizer_find(struct tokenizer **t, const char *name, const char *beside);

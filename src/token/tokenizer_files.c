@@ -242,7 +242,7 @@ static int read_by_config(struct tokenizer **t, const char *path, const char *un
 
 static const struct form {
     const char *file, *other;            /* other: the second of a pair, else NULL */
-    int is_common;                       /* data and models may have a file of this name that is no tokenizer: tokenizer_is_in passes over it */
+    int is_common;                       /* data and models may have a file of this name that is no tokenizer: tokenizer_look passes over it */
     int (*read)(struct tokenizer **t, const char *path, const char *other_path);
 } forms[] = {
     { "tokenizer.json", NULL, 0, read_by_config },
@@ -271,16 +271,23 @@ static int open_folder(struct tokenizer **t, const char *folder, int *found)
     return failed;
 }
 
-static int has_file(const char *folder, const char *name)
+static int look_for(const char *folder, const char *name, int *is)
 {
     char path[PATH_SIZE];
-    return name && !path_join(path, folder, name) && path_is_file(path);
+    *is = 0;
+    if (!name) return 0;
+    TRY(path_join(path, folder, name));
+    return path_look(path, is);
 }
 
-int tokenizer_is_in(const char *folder)
+int tokenizer_look(const char *folder, int *is)
 {
-    for (int i = 0; i < FORMS; i++)
-        if (!forms[i].is_common && (has_file(folder, forms[i].file) || has_file(folder, forms[i].other))) return 1;
+    *is = 0;
+    for (int i = 0; i < FORMS && !*is; i++) {
+        if (forms[i].is_common) continue;
+        TRY(look_for(folder, forms[i].file, is));
+        if (!*is) TRY(look_for(folder, forms[i].other, is));
+    }
     return 0;
 }
 

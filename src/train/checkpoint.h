@@ -1,26 +1,39 @@
 /* checkpoint.h -- the state of a run on disk, such that a crash at any instant leaves a checkpoint that verifies.
  *
- *     out/step-00000250.tmp/    model.safetensors  optimizer.safetensors  trainer.json, each written, checksummed, fsynced
- *                               manifest.json last: sizes and SHA-256 of the others; then the folder is fsynced ...
+ *     out/step-00000250.tmp/    a model folder (config.json, tokenizer.json, model.safetensors ...), optimizer.safetensors and
+ *                               trainer.json, each written and fsynced; SHA256SUMS last; then the folder is fsynced ...
  *     out/step-00000250/        ... and renamed, and out/ is fsynced
- *     out/model.safetensors     a hard link to the best step's
+ *     out/model.safetensors     a hard link to the best step's, as are config.json and all else of a model folder; SHA256SUMS of them
  *
- * A reader takes the newest folder whose manifest and files verify.  Deleting removes the manifest first. */
+ * A reader takes the newest folder that is what its SHA256SUMS says.  One that goes is renamed to out/step-00000250.old before its
+ * files are removed.  What was found damaged becomes out/step-00000300.rejected, until the run has come so far again. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
+#include "text/dataset.h"
+#include "token/tokenizer.h"
 #include "train/trainer.h"
 
-int checkpoint_write(const char *out, const struct trainer *t);          /* of t->progress.iteration */
-int checkpoint_publish(const char *out, int64_t iteration);              /* that step's weights become out/model.safetensors */
-int checkpoint_prune(const char *out, int64_t newest, int64_t best);     /* all other steps go; -1: none */
+/* What a checkpoint holds besides the trainer. */
+struct surroundings {
+    const struct tokenizer *tokenizer;   /* NULL: none */
+    int64_t end;                         /* the end-of-text token, -1: none */
+    struct dataset_mark data;            /* what it is trained on */
+};
+
+/* The files that make a folder of weights a model folder. */
+int checkpoint_describe(const char *folder, const struct model *m, const struct config *c, const struct surroundings *s);
+
+/* Of t->progress.iteration.  Weights that are not finite are never written: E_DIVERGED. */
+int checkpoint_write(const char *out, const struct trainer *t, const struct surroundings *s);
+int checkpoint_publish(const char *out, int64_t iteration);              /* that step's model becomes the run folder's */
+size_t checkpoint_bytes(const struct trainer *t);                        /* about what one takes on the disk */
 
 /* The newest that verifies, as a path; what was rejected and why goes to `notices`, a line each.  None: E_IO. */
 int checkpoint_find(char folder[PATH_SIZE], const char *out, struct text *notices);
 int checkpoint_read(const char *folder, struct trainer *t);              /* into a trainer of the same model */
 int checkpoint_verify(const char *folder);                               /* E_DATA names the file that is not what it was */
-/* The kernels and the activations' type that a run was made with, to make the same bits; empty if unknown. */
-struct made_with { char isa[32], dtype[32]; };
+/* What a run was made with, to make the same bits and of the same data; a text is empty where nothing is known. */
+struct made_with { char isa[32], dtype[32]; struct dataset_mark data; };
 int checkpoint_made_with(const char *folder, struct made_with *m);
-
 
 #endif

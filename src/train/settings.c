@@ -24,9 +24,13 @@ const struct option settings_table[] = {
     INT(sample_interval, "0", 0, LARGE, "run", "write a sample every so many iterations; 0: never"),
     BOOL(eval_only, "false", "run", "evaluate once and stop"),
     BOOL(always_save_checkpoint, "true", "run", "save after every evaluation, not only when the validation loss has fallen"),
+    BOOL(report, "true", "run", "draw report.html in out_dir after every evaluation: curves, samples, what happened"),
+    BOOL(tensorboard, "true", "run", "write event files for TensorBoard into out_dir"),
+    TEXT(keep, "last:2,best", NULL, "run", "which checkpoints stay: last, last:N, best, every:N (iterations)"),
 
     TEXT(dataset, "openwebtext", NULL, "data", "a folder that nib data (or nanoGPT) has prepared, its name under data/, or a text file"),
     TEXT(tokenizer, "auto", NULL, "data", "for a dataset that is a text: char, gpt2, or a tokenizer file; auto: char"),
+    BOOL(verify, "true", "data", "before the first iteration, check that the token files are what nib data wrote"),
     INT(gradient_accumulation_steps, "40", 1, 1 << 16, "data", "micro-batches of one iteration"),
     INT(batch_size, "12", 1, 1 << 16, "data", "sequences of one micro-batch"),
     INT(block_size, "1024", 1, 1 << 20, "data", "tokens of one sequence: the context"),
@@ -47,6 +51,9 @@ const struct option settings_table[] = {
     REAL(beta2, "0.95", 0, 1, "optimizer", "AdamW's second moment"),
     REAL(grad_clip, "1.0", 0, 1e9, "optimizer", "largest global norm of the gradient; 0: no limit"),
 
+    REAL(max_spike, "8", 0, 1e9, "optimizer", "a step whose loss lies so many standard deviations above the last 128 is not applied; 0: every finite one is"),
+    INT(rollback, "0", 0, LARGE, "optimizer", "how often a run that diverges may go back to its newest checkpoint, leaving out the data since then, before it stops"),
+
     BOOL(decay_lr, "true", "schedule", "false: learning_rate from first to last, without warmup"),
     TEXT(schedule, "cosine", "cosine|linear|constant", "schedule", "how the learning rate falls to min_lr"),
     INT(warmup_iters, "2000", 0, LARGE, "schedule", "iterations in which the learning rate rises"),
@@ -57,8 +64,10 @@ const struct option settings_table[] = {
     TEXT(dtype, "auto", "auto|float32|bfloat16|float16", "machine", "of activations; auto: what is fast here; float16 is taken for auto"),
     INT(threads, "0", 0, 1024, "machine", "0: one a core"),
     INT(recompute, "0", 0, 3, "machine", "compute again rather than keep: 1 activations, 2 norms too, 3 all but one tensor a layer; less memory, same bits"),
+    TEXT(max_memory, NULL, NULL, "machine", "8GiB, 80%: find the micro-batch and recompute level that fit, with as many sequences an iteration"),
     INT(seed, "1337", 0, 1LL << 53, "machine", "of initial weights, batches and dropout"),
     BOOL(profile, "false", "machine", "at the end, a table of where the time went, by op and by step of the plan"),
+    BOOL(debug_nan, "true", "machine", "run an iteration that was not finite once more, step by step, to name the op that made the first such number"),
     REAL(minutes, "5", 0.01, 1e6, "machine", "nib train TEXT: choose a model that is good after so long"),
 
     { FIELD(wandb_log), .kind = OPTION_BOOL, .initial = "false", .group = "nanoGPT's, without effect", .help = "see metrics.jsonl instead", .flags = OPTION_NO_EFFECT },

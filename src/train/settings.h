@@ -8,8 +8,11 @@ struct settings {
     const char *out_dir, *init_from;
     int64_t eval_interval, log_interval, eval_iters, sample_interval;
     int eval_only, always_save_checkpoint;
+    const char *keep;
+    int report, tensorboard;
     /* data */
     const char *dataset, *tokenizer;
+    int verify;
     int64_t gradient_accumulation_steps, batch_size, block_size;
     /* model */
     int64_t n_layer, n_head, n_embd, vocab_size, pad_vocab;
@@ -17,8 +20,8 @@ struct settings {
     int bias;
     const char *gelu;
     /* optimizer */
-    double learning_rate, weight_decay, beta1, beta2, grad_clip;
-    int64_t max_iters;
+    double learning_rate, weight_decay, beta1, beta2, grad_clip, max_spike;
+    int64_t max_iters, rollback;
     /* schedule */
     int decay_lr;
     const char *schedule;
@@ -27,7 +30,8 @@ struct settings {
     /* machine */
     const char *device, *dtype;
     int64_t threads, recompute, seed;
-    int profile;
+    const char *max_memory;
+    int profile, debug_nan;
     double minutes;
     /* accepted, without effect */
     int wandb_log, compile;

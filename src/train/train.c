@@ -1,72 +1,17 @@
 /* train.c -- the run: a folder, a model, a loop. */
 #include "train/train.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/json.h"
-#include "base/rng.h"
 #include "cpu/profile.h"
 #include "file/safetensors.h"
-#include "infer/generate.h"
 #include "model/hub.h"
-#include "train/checkpoint.h"
+#include "train/fit.h"
 #include "train/hotspots.h"
 #include "train/machine.h"
-#include "train/metrics.h"
-#include "train/schedule.h"
-
-#define OTHER_FOLDER "choose another --out_dir"
-
-struct run {
-    struct options *options;
-    const struct settings *s;
-    void (*tell)(void *, const struct train_event *);
-    void *context;
-    const volatile sig_atomic_t *interrupted;
-
-    struct dataset data;
-    struct tokenizer *tokenizer;         /* NULL: neither the data nor the model brings one */
-    const struct model *model;
-    struct config config;
-    enum dtype type;
-    char from[PATH_SIZE];                /* the folder whose weights are taken; empty: none */
-    int resumes, lock;
-    int64_t first;                       /* the iteration this process began with */
-    int64_t saved;                       /* the iteration of the newest checkpoint, -1: none */
-    int published;                       /* out/model.safetensors exists */
-    struct safetensors *file;
-    struct trainer trainer;
-    struct metrics metrics;
-    struct { int64_t iterations; double seconds; } profiled;
-    struct text notices;
-};
-
-/* ---- telling ---- */
-
-static struct train_event event(const struct run *r, enum train_kind kind)
-{
-    return (struct train_event){ .kind = kind, .settings = r->s, .data = &r->data, .trainer = &r->trainer, .iteration = r->trainer.progress.iteration };
-}
-
-static void tell(const struct run *r, struct train_event e) { r->tell(r->context, &e); }
-
-static void tell_notices(struct run *r)
-{
-    for (char *line = r->notices.size ? r->notices.at : NULL, *end; line && *line; line = end) {
-        end = line + strcspn(line, "\n");
-        if (*end) *end++ = 0;
-        struct train_event e = event(r, TRAIN_NOTICE);
-        e.text = line;
-        tell(r, e);
-    }
-    text_clear(&r->notices);
-}
+#include "train/run.h"
 
 /* ---- what is trained ---- */
 
@@ -78,6 +23,19 @@ void train_config(const struct settings *s, int64_t vocab, const struct model **
     *c = (struct config){ .layers = s->n_layer, .heads = s->n_head, .width = s->n_embd, .vocab = s->vocab_size ? s->vocab_size : entries, .context = s->block_size,
                           .tied = 1, .eps = 1e-5, .dropout = s->dropout, .bias = s->bias, .gelu_tanh = !strcmp(s->gelu, "tanh") };
     config_fill_in(c);
+}
+
+int train_known(const char *name, struct config *c)
+{
+    static const struct { const char *name; int64_t layers, heads, width; } shapes[] = { { "gpt2", 12, 12, 768 }, { "gpt2-medium", 24, 16, 1024 }, { "gpt2-large", 36, 20, 1280 }, { "gpt2-xl", 48, 25, 1600 } };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        if (strcmp(shapes[i].name, name)) continue;
+        c->layers = shapes[i].layers, c->heads = shapes[i].heads, c->width = shapes[i].width;
+        c->vocab = 50257, c->bias = c->gelu_tanh = 1, c->kv_heads = c->hidden = c->head_dim = 0;
+        config_fill_in(c);
+        return 1;
+    }
+    return 0;
 }
 
 static int config_from_folder(struct run *r, const char *folder)
@@ -92,7 +50,10 @@ static int config_from_folder(struct run *r, const char *folder)
 static int open_data(struct run *r)
 {
     size_t at;
+    int known;
     TRY(dataset_open(&r->data, r->s->dataset));
+    if (r->s->verify) TRY(dataset_verify(&r->data, &known));
+    dataset_mark(&r->data, &r->around.data);
     for (int split = 0; split < (r->data.by_document ? 1 : 2); split++)          /* are the texts long enough? */
         TRY(dataset_draw(&r->data, (enum split)split, r->s->block_size, 0, 0, &at));
     return 0;
@@ -101,22 +62,27 @@ static int open_data(struct run *r)
 /* That of the data; else that of the model it starts from. */
 static int open_tokenizer(struct run *r)
 {
-    const char *const folders[] = { r->data.folder, r->resumes ? r->s->out_dir : r->from };
+    const char *const folders[] = { r->data.folder, r->from };
     if (*folders[1]) TRY(dataset_suits(&r->data, folders[1]));
-    for (int i = 0; i < 2 && *folders[i]; i++)
-        if (tokenizer_is_in(folders[i])) return tokenizer_open(&r->tokenizer, folders[i]);
+    for (int i = 0, is; i < 2 && *folders[i] && !r->tokenizer; i++) {
+        TRY(tokenizer_look(folders[i], &is));
+        if (is) TRY(tokenizer_open(&r->tokenizer, folders[i]));
+    }
+    r->around.tokenizer = r->tokenizer;
+    r->around.end = r->tokenizer ? tokenizer_end(r->tokenizer) : r->data.end;
     return 0;
 }
 
 static int choose_model(struct run *r)
 {
     const char *from = r->s->init_from, *out = r->s->out_dir;
-    struct made_with made = { "", "" };
+    struct made_with made = { 0 };
     r->resumes = !strcmp(from, "resume");
     if (r->resumes) {
-        TRY(config_from_folder(r, out));
-        TRY(checkpoint_find(r->from, out, &r->notices));
+        TRY(checkpoint_find(r->from, out, &r->rejected));
+        TRY(config_from_folder(r, r->from));
         TRY(checkpoint_made_with(r->from, &made));
+        if (!r->s->eval_only) TRY(dataset_is(&r->data, &made.data, out));
     } else if (!strcmp(from, "scratch")) {
         train_config(r->s, r->data.vocab, &r->model, &r->config);
     } else {
@@ -127,82 +93,6 @@ static int choose_model(struct run *r)
     r->config.dropout = r->s->dropout;
     FAIL_IF(r->data.needs > r->config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", r->data.folder, (long long)r->data.needs - 1, (long long)r->config.vocab);
     return machine_choose(r->s, made.isa, made.dtype, &r->type, &r->notices);
-}
-
-/* ---- the folder ---- */
-
-/* A run that is there already is nobody's to overwrite: it moves aside. */
-static int move_aside(struct run *r)
-{
-    char other[PATH_SIZE], path[PATH_SIZE];
-    const char *out = r->s->out_dir;
-    struct text ignored = { 0 };
-    TRY(path_join(path, out, "model.safetensors"));
-    int is_run = path_is_file(path) || (path_is_dir(out) && !checkpoint_find(path, out, &ignored));
-    text_free(&ignored);
-    if (!is_run) return 0;
-    for (int i = 1;; i++) {
-        FAIL_IF(snprintf(other, sizeof other, "%s.%d", out, i) >= (int)sizeof other, E_USAGE, "the name of out_dir is too long");
-        if (!path_is_dir(other) && !path_is_file(other)) break;
-    }
-    dir_unlock(r->lock);
-    r->lock = -1;
-    FAIL_IF(rename(out, other), E_IO, "%s: %s", out, strerror(errno));
-    text_format(&r->notices, "%s held a run, which is now in %s (--init_from=resume would have gone on with it)\n", out, other);
-    TRY(dir_make(out));
-    return dir_lock(&r->lock, out, OTHER_FOLDER);
-}
-
-static int write_folder(struct run *r)
-{
-    char path[PATH_SIZE];
-    struct text conf = { 0 };
-    const char *out = r->s->out_dir;
-    int64_t end = r->tokenizer ? tokenizer_end(r->tokenizer) : r->data.end;
-    TRY(config_write(r->model, &r->config, end, out));
-    if (r->tokenizer) TRY(tokenizer_save(r->tokenizer, out));
-    json_t *generation = end >= 0 ? json_pack("{s:I, s:I}", "bos_token_id", (json_int_t)end, "eos_token_id", (json_int_t)end) : json_object();
-    TRY(path_join(path, out, "generation_config.json"));
-    int code = json_write(path, generation);
-    json_decref(generation);
-    if (code) return code;
-    options_to_text(r->options, &conf);
-    TRY(path_join(path, out, "run.conf"));
-    code = file_write(path, conf.at, conf.size);
-    text_free(&conf);
-    return code;
-}
-
-int train_recorded(struct options *o, const char *out)
-{
-    char path[PATH_SIZE];
-    TRY(path_join(path, out, "run.conf"));
-    FAIL_IF(!path_is_file(path), E_IO, "%s has no run to resume (no run.conf)", out);
-    struct text *notices = o->notices;
-    o->notices = NULL;                                       /* they were given when the run began */
-    int code = options_file(o, path);
-    o->notices = notices;
-    return code;
-}
-
-static int lock_folder(struct run *r)
-{
-    if (r->s->eval_only || r->lock >= 0) return 0;           /* an evaluation writes nothing */
-    TRY(dir_make(r->s->out_dir));
-    return dir_lock(&r->lock, r->s->out_dir, OTHER_FOLDER);
-}
-
-/* Whoever was killed between saving and publishing has left an older model where the best one belongs. */
-static int open_folder(struct run *r)
-{
-    const struct progress *p = &r->trainer.progress;
-    TRY(lock_folder(r));
-    if (r->s->eval_only) return 0;
-    if (!r->resumes) TRY(move_aside(r));
-    TRY(write_folder(r));
-    r->saved = r->resumes ? p->iteration : -1;
-    r->published = r->resumes && !checkpoint_publish(r->s->out_dir, p->best_iteration >= 0 ? p->best_iteration : p->iteration);
-    return metrics_open(&r->metrics, r->s->out_dir, p->iteration, p->evaluated);
 }
 
 /* ---- the model ---- */
@@ -217,154 +107,60 @@ static int open_trainer(struct run *r)
         model_settle_head(r->model, &o.config, r->file);
         r->config.tied = o.config.tied;
     }
+    TRY(fit(r->options, &o, &r->notices));
     TRY(trainer_open(&r->trainer, &o));
     if (r->resumes) return checkpoint_read(r->from, &r->trainer);
     if (r->file) return model_load_weights(r->trainer.weights, r->model, r->file, r->from);
     return model_init_weights(r->trainer.weights, r->model, &r->config, (uint64_t)s->seed);
 }
 
-/* ---- the loop ---- */
-
-static int evaluate(struct run *r, int *improved)
-{
-    struct progress *p = &r->trainer.progress;
-    const struct settings *s = r->s;
-    struct evaluation e[2];
-    for (int split = 0; split < 2; split++) {
-        uint64_t key = rng_key(rng_key((uint64_t)s->seed, rng_hash(split == SPLIT_TRAIN ? "evaluate train" : "evaluate val")), (uint64_t)p->iteration);
-        TRY(evaluate_random(r->trainer.eval, &r->trainer.batch, &r->data, (enum split)split, s->block_size, s->eval_iters * s->batch_size, key, &e[split]));
-    }
-    p->evaluated = p->iteration;
-    *improved = p->iteration > 0 && e[SPLIT_VAL].loss < p->best_loss;
-    if (*improved) p->best_loss = e[SPLIT_VAL].loss, p->best_iteration = p->iteration;
-    struct train_event t = event(r, TRAIN_EVALUATED);
-    t.train_loss = e[SPLIT_TRAIN].loss;
-    t.val_loss = e[SPLIT_VAL].loss;
-    tell(r, t);
-    return s->eval_only ? 0 : metrics_evaluation(&r->metrics, p->iteration, t.train_loss, t.val_loss);
-}
-
-static int save(struct run *r)
-{
-    const struct progress *p = &r->trainer.progress;
-    const char *out = r->s->out_dir;
-    TRY(checkpoint_write(out, &r->trainer));
-    r->saved = p->iteration;
-    if (p->best_iteration == p->iteration || !r->published) TRY(checkpoint_publish(out, p->iteration));
-    r->published = 1;
-    TRY(checkpoint_prune(out, p->iteration, p->best_iteration));
-    tell(r, event(r, TRAIN_SAVED));
-    return 0;
-}
-
-static int collect(void *context, int stream, const char *text, size_t n, int done)
-{
-    (void)stream, (void)done;
-    text_bytes(context, text, n);
-    return 0;
-}
-
-static int sample(struct run *r)
-{
-    enum { LENGTH = 200 };
-    struct text text = { 0 };
-    struct stream st = { 0 }, *const streams[] = { &st };
-    int64_t end = tokenizer_end(r->tokenizer);
-    uint32_t first = end >= 0 ? (uint32_t)end : 0;
-    struct generation g = { .tokenizer = r->tokenizer, .sampling = { .temperature = 0.8, .top_k = 200, .top_p = 1, .repetition = 1, .seed = (uint64_t)r->s->seed },
-                            .max_new = LENGTH, .emit = collect, .context = &text };
-    int code = end >= 0 ? ids_add(&st.ids, &first, 1) : tokenizer_encode(r->tokenizer, "\n", 1, SPECIALS_AS_TEXT, &st.ids);
-    if (code) code = ids_add(&st.ids, &first, 1);            /* a vocabulary without a newline: any id will do */
-    if (!code) code = generate(&r->trainer.session, &g, streams, 1, (uint64_t)r->trainer.progress.iteration);
-    if (!code && text.size) {
-        struct train_event e = event(r, TRAIN_SAMPLE);
-        e.text = text.at;
-        tell(r, e);
-    }
-    ids_free(&st.ids);
-    text_free(&text);
-    return code;
-}
-
-static int step(struct run *r)
-{
-    const struct settings *s = r->s;
-    int64_t it = r->trainer.progress.iteration;
-    struct adam_options a = { schedule_lr(s, it), s->beta1, s->beta2, s->weight_decay, s->grad_clip };
-    struct step_result result;
-    int warm = it > r->first;                                /* the first iteration touches its memory for the first time */
-    double start = clock_seconds();
-    profile_on(s->profile && warm);
-    TRY(trainer_step(&r->trainer, &r->data, s->gradient_accumulation_steps, (uint64_t)s->seed, &a, &result));
-    struct train_event e = event(r, TRAIN_STEP);
-    e.iteration = it;
-    e.step = &result;
-    e.lr = a.lr;
-    e.seconds = clock_seconds() - start;
-    profile_on(0);
-    if (warm) r->profiled.iterations++, r->profiled.seconds += e.seconds;
-    e.share = trainer_flops(&r->trainer) * (double)result.tokens / e.seconds / cpu_peak(F32);
-    if (result.skipped || it % s->log_interval == 0) {
-        TRY(metrics_step(&r->metrics, it, &result, e.lr, e.seconds, e.share));
-        tell(r, e);
-    }
-    if (s->sample_interval && r->tokenizer && (it + 1) % s->sample_interval == 0) TRY(sample(r));
-    return 0;
-}
-
 static void tell_profile(const struct run *r)
 {
     struct text t = { 0 };
     hotspots_print(&t, r->profiled.iterations, r->profiled.seconds);
-    struct train_event e = event(r, TRAIN_PROFILE);
-    e.text = t.at;
-    if (t.size) tell(r, e);
+    if (t.size) run_tell_text(r, TRAIN_PROFILE, t.at);
     text_free(&t);
-}
-
-static int loop(struct run *r)
-{
-    const struct settings *s = r->s;
-    const struct progress *p = &r->trainer.progress;
-    for (;;) {
-        int improved = 0, last = p->iteration >= s->max_iters, due = p->iteration % s->eval_interval == 0 || last || s->eval_only;
-        if (due && p->evaluated != p->iteration) TRY(evaluate(r, &improved));
-        if (s->eval_only) return 0;
-        int stop = *r->interrupted != 0;
-        int wanted = (due && p->iteration > 0 && (improved || s->always_save_checkpoint)) || last || stop;
-        if (wanted && r->saved != p->iteration) TRY(save(r));
-        FAIL_IF(stop && !last, E_STOPPED, "stopped at iteration %lld of %lld; go on with: nib train --init_from=resume --out_dir=%s", (long long)p->iteration, (long long)s->max_iters, s->out_dir);
-        if (last) return 0;
-        TRY(step(r));
-    }
 }
 
 /* ---- the whole ---- */
 
 static int run_all(struct run *r)
 {
+    TRY(keep_parse(&r->keep, r->s->keep));
     TRY(open_data(r));
-    if (path_is_dir(r->s->out_dir)) TRY(lock_folder(r));     /* before anybody looks at its checkpoints */
+    if (path_is_dir(r->s->out_dir)) TRY(folder_lock(r));     /* before anybody looks at its checkpoints */
     TRY(choose_model(r));
     TRY(open_tokenizer(r));
     TRY(config_check(r->model, &r->config));
     TRY(open_trainer(r));
-    TRY(open_folder(r));                                     /* not before all else has worked: nothing was touched until now */
-    tell_notices(r);
-    tell(r, event(r, TRAIN_START));
+    TRY(folder_open(r));                                     /* not before all else has worked: nothing was touched until now */
+    run_tell_notices(r);
+    run_tell(r, run_event(r, TRAIN_START));
     r->first = r->trainer.progress.iteration;
     TRY(loop(r));
     if (r->s->profile) tell_profile(r);
-    tell(r, event(r, TRAIN_DONE));
+    run_tell(r, run_event(r, TRAIN_DONE));
     return 0;
+}
+
+/* Whatever goes wrong from here on, why the run ended is what its caller hears. */
+static int tell_end(struct run *r, int code)
+{
+    char why[ERROR_TEXT];
+    error_copy(why);
+    if (r->metrics.file >= 0) metrics_event(&r->metrics, r->trainer.progress.iteration, code ? "stopped" : "finished", code ? why : "");
+    folder_report(r, 0);
+    if (r->rejected.size) text_add(&r->notices, r->rejected.at);
+    run_tell_notices(r);                                     /* also of a run that failed */
+    return code ? error_set(code, __FILE__, __LINE__, "%s", why) : 0;
 }
 
 int train_run(struct options *o, void (*tell_)(void *context, const struct train_event *e), void *context, const volatile sig_atomic_t *interrupted)
 {
-    struct run r = { .options = o, .s = o->values, .tell = tell_, .context = context, .interrupted = interrupted, .lock = -1, .metrics = { .file = -1 } };
-    int code = run_all(&r);
-    tell_notices(&r);                                        /* also of a run that failed */
+    struct run r = { .options = o, .s = o->values, .tell = tell_, .context = context, .interrupted = interrupted, .lock = -1, .metrics = { .file = -1, .board.file = -1 } };
+    int code = tell_end(&r, run_all(&r));
     metrics_close(&r.metrics);
+    history_close(&r.history);
     profile_clear();
     trainer_close(&r.trainer);
     safetensors_close(r.file);
@@ -372,5 +168,6 @@ int train_run(struct options *o, void (*tell_)(void *context, const struct train
     dataset_close(&r.data);
     dir_unlock(r.lock);
     text_free(&r.notices);
+    text_free(&r.rejected);
     return code;
 }

@@ -37,6 +37,9 @@ int train_run(struct options *o, void (*tell)(void *context, const struct train_
 /* The GPT that these settings describe, for data of this vocabulary (0: unknown, GPT-2's). */
 void train_config(const struct settings *s, int64_t vocab, const struct model **m, struct config *c);
 
+/* The shape of gpt2 ... gpt2-xl, which need not be here; 0: the name is another. */
+int train_known(const char *name, struct config *c);
+
 /* The settings of the run in a folder (its run.conf), as far as the table knows them: for resuming. */
 int train_recorded(struct options *o, const char *out);
 

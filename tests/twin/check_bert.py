@@ -6,13 +6,12 @@ import os
 import random
 import struct
 import sys
-from pathlib import Path
 
 import numpy as np
 import unicodedata2 as unicodedata
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from checks import ROOT, check, finish, part, run, workplace
+from checks import build, check, finish, part, run, workplace
 
 SEED, COUNT = int(os.environ.get("SEED", 1)), int(os.environ.get("COUNT", 5000))
 EACH = CLEAN, CHINESE, ACCENTS, LOWER, ALL = 1, 2, 4, 8, 15  # bert.h
@@ -22,10 +21,7 @@ PIECES, UNKNOWN = pre_tokenizers.BertPreTokenizer(), "[UNK]"
 
 class Ours:
     def __init__(self, folder):
-        self.program = folder / "bert"
-        run("make", "-s", "libnib.a", cwd=ROOT)
-        run("gcc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Isrc", Path(__file__).parent / "bert.c", "libnib.a", "-fopenmp", *"-lpcre2-8 -lutf8proc -ljansson -lcurl -lz -lm".split(),
-            *os.environ.get("LDFLAGS", "").split(), "-o", self.program, cwd=ROOT)
+        self.program = build(folder, "bert")
 
     def __call__(self, texts, *arguments):
         """The answers to texts, as bytes."""

@@ -90,6 +90,15 @@ def run(*command, stdin=b"", cwd=None):
     return done.stdout
 
 
+def build(folder, name):
+    """tests/twin/NAME.c with libnib.a, as a program in the folder."""
+    program = folder / name
+    run("make", "-s", "libnib.a", cwd=ROOT)
+    run("gcc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Isrc", Path(__file__).parent / f"{name}.c", "libnib.a", "-fopenmp", *"-lpcre2-8 -lutf8proc -ljansson -lcurl -lcrypto -lz -lm".split(),
+        *os.environ.get("LDFLAGS", "").split(), "-o", program, cwd=ROOT)
+    return program
+
+
 def nib(*arguments):
     """What nib printed, as bytes.  An error of nib's is an exception."""
     return run(NIB, *arguments)

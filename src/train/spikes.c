@@ -1,0 +1,27 @@
+/* spikes.c -- mean and deviation are summed anew each time, in the order of the array: a resumed run has the same bits. */
+#include "train/spikes.h"
+
+#include <math.h>
+
+struct spread spikes_spread(const struct spikes *s)
+{
+    double sum = 0, squares = 0;
+    for (int i = 0; i < s->n; i++) sum += s->loss[i];
+    double mean = s->n ? sum / s->n : 0;
+    for (int i = 0; i < s->n; i++) squares += (s->loss[i] - mean) * (s->loss[i] - mean);
+    return (struct spread){ mean, s->n ? sqrt(squares / s->n) : 0 };
+}
+
+int spikes_is(const struct spikes *s, double loss, double most)
+{
+    if (most <= 0 || s->n < SPIKE_WINDOW) return 0;
+    struct spread now = spikes_spread(s);
+    return loss > now.mean + fmax(most * now.deviation, SPIKE_RISE);
+}
+
+void spikes_add(struct spikes *s, double loss)
+{
+    s->loss[s->next] = loss;
+    s->next = (s->next + 1) % SPIKE_WINDOW;
+    if (s->n < SPIKE_WINDOW) s->n++;
+}
