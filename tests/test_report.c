@@ -286,8 +286,8 @@ static void several_runs(void **state)
     configure(&run[2], &values[2], "bias = True\n", &memory);
     assert_ok(report_page(&page, run, 3));
     static const char *const parts[] = {
-        "<h1>3 runs</h1>", "<span class=\"key nowrap c0\">a</span><td>finished<td class=\"n\">200", "<span class=\"key nowrap c1\">b</span><td>finished<td class=\"n\">100",
-        "<span class=\"key nowrap c2\">c</span><td>running<td class=\"n\">1", "<td class=\"n\">1.6366<td class=\"n soft\">200<td class=\"n\">1.6366",
+        "<h1>3 runs</h1>", "<span class=\"key nowrap c0\">a</span><td class=\"nowrap\">finished<td class=\"n\">200", "<span class=\"key nowrap c1\">b</span><td class=\"nowrap\">finished<td class=\"n\">100",
+        "<span class=\"key nowrap c2\">c</span><td class=\"nowrap\">running<td class=\"n\">1", "<td class=\"n\">1.6366<td class=\"n soft\">200<td class=\"n\">1.6366",
         "<b>Validation loss</b>", "<b>Training loss</b>", "<b>Learning rate</b>", "<tr><td>n_layer<td>4<td>6<td>12</tr>", "sample at 200</pre>", "sample at 100</pre>",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) assert_has(parts[i]);

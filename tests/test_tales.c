@@ -105,6 +105,17 @@ static void test_reads_what_it_tells(void **state)
     grammar_free(g);
 }
 
+/* A capital goes to the first word, also of what begins with a quote; quotes alone have none. */
+static void test_capitals_in_quotes(void **state)
+{
+    (void)state;
+    struct grammar *g = parse("table pet\n name | cry\n Tom | \"mew\" twice\n Rex | \"\"\nrule story\n {new pet.name} came. {pet.Cry}!\n");
+    assert_true(accepts(g, "Tom came. \"Mew\" twice!"));
+    assert_true(accepts(g, "Rex came. \"\"!"));
+    assert_false(accepts(g, "Tom came. \"mew\" twice!"));
+    grammar_free(g);
+}
+
 static void test_says_how_far_it_understood(void **state)
 {
     (void)state;
@@ -501,6 +512,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_facts_are_exact),
         cmocka_unit_test(test_reads_what_it_tells),
+        cmocka_unit_test(test_capitals_in_quotes),
         cmocka_unit_test(test_says_how_far_it_understood),
         cmocka_unit_test(test_same_everywhere),
         cmocka_unit_test(test_scope),

@@ -88,20 +88,21 @@ static int read_word(struct reader *r, int *quote, int *id)
     return 0;
 }
 
-/* The same phrase with a capital. */
+/* The same phrase with a capital, which is that of the first word within quotes if it begins with one. */
 static int raise(struct reader *r, const struct phrase *low, struct phrase *high)
 {
-    const struct word *w = &r->g->word[low->word[0]];
     char *text;
-    int *copy;
-    TAKE(r, text, w->size);
+    int *copy, first = 0;
+    while (first < low->n && low->word[first] <= CLOSING) first++;
     TAKE(r, copy, (size_t)low->n * sizeof *copy);
+    memcpy(copy, low->word, (size_t)low->n * sizeof *copy);
+    *high = (struct phrase){ low->n, copy };
+    if (first == low->n) return 0;                          /* nothing but quotes */
+    const struct word *w = &r->g->word[low->word[first]];
+    TAKE(r, text, w->size);
     memcpy(text, w->text, w->size);
     text[0] = (char)toupper((unsigned char)text[0]);
-    memcpy(copy, low->word, (size_t)low->n * sizeof *copy);
-    TRY(put_word(r, text, w->size, &copy[0]));
-    *high = (struct phrase){ low->n, copy };
-    return 0;
+    return put_word(r, text, w->size, &copy[first]);
 }
 
 /* ---- tables ---- */
