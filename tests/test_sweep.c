@@ -69,6 +69,24 @@ static void one_diverges(void **state)
     }
 }
 
+/* A configuration's out_dir is that of one run: what lies there stays as it is. */
+static void beside_a_run(void **state)
+{
+    static const char conf[] = "out_dir = one\nmax_iters = 10\n";
+    struct text before = { 0 }, after = { 0 };
+    (void)state;
+    assert_ok(file_write("one.conf", conf, sizeof conf - 1));
+    runs("train one.conf --dataset=my " TINY);
+    assert_ok(file_read("one/report.html", LIMIT, &before));
+    runs("sweep one.conf --dataset=my " TINY " --seed=1,2");
+    assert_has(OUT, "\none-sweep/report.html\n");
+    assert_true(path_is_dir("one-sweep/seed=2"));
+    assert_ok(file_read("one/report.html", LIMIT, &after));
+    assert_string_equal(before.at, after.at);
+    text_free(&before);
+    text_free(&after);
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -85,6 +103,6 @@ static void refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(all_combinations), cmocka_unit_test(stopped_and_resumed), cmocka_unit_test(one_diverges), cmocka_unit_test(refused) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(all_combinations), cmocka_unit_test(stopped_and_resumed), cmocka_unit_test(one_diverges), cmocka_unit_test(beside_a_run), cmocka_unit_test(refused) };
     return cmocka_run_group_tests(tests, set_up, leave_program);
 }

@@ -17,8 +17,9 @@
 
 static const char USAGE[] =
     "nib sweep CONFIG ... --key=a,b,c [--other=d,e ...] [--key=value ...]\n\n"
-    "Trains once for each combination of the values that are listed with commas, one after another, in folders of --out_dir (out-sweep\n"
-    "unless it is given). Started again it goes on. At the end: a table, the best first, and OUT/report.html with all curves.\n";
+    "Trains once for each combination of the values that are listed with commas, one after another, in folders of --out_dir (unless it is\n"
+    "given: the configuration's, with -sweep behind it). Started again it goes on. At the end: a table, the best first, and\n"
+    "OUT/report.html with all curves.\n";
 
 enum { MOST_AXES = 8, MOST_RUNS = 64, MOST_WORDS = 256 };
 
@@ -106,7 +107,8 @@ static int words_of(const struct sweep *w, const struct one *r, char *words[MOST
     return n;
 }
 
-/* As nib train will read them; so what is wrong with one of them is known before the first begins. */
+/* As nib train will read them; so what is wrong with one of them is known before the first begins.  out (may be NULL): the folder of all
+ * runs; a configuration's out_dir is that of a single one, which may be there. */
 static int read_settings(struct sweep *w, const struct one *r, struct settings *s, const char **out)
 {
     char *words[MOST_WORDS];
@@ -117,8 +119,11 @@ static int read_settings(struct sweep *w, const struct one *r, struct settings *
     if (!code) code = cli_find_configs(n, words, &w->memory, &ignored, &configs);
     if (!code) code = options_arguments(&o, &n, words);
     text_free(&ignored);
-    if (out) *out = options_origin(&o, "out_dir") ? s->out_dir : "out-sweep";
-    return code;
+    if (code || !out) return code;
+    const char *origin = options_origin(&o, "out_dir");
+    *out = origin && !strcmp(origin, "command line") ? s->out_dir : arena_format(&w->memory, "%s-sweep", s->out_dir);
+    FAIL_IF(!*out, E_MEMORY, "no memory for arguments");
+    return 0;
 }
 
 static int make_runs(struct sweep *w)
