@@ -549,7 +549,7 @@ static void resume_with_other_threads(void **state)
     assert_same_runs("straight", "half", 60);
     runs("train --init_from=resume --out_dir=half");         /* nothing is left to do */
     assert_same_runs("straight", "half", 60);
-    fails(E_USAGE, "--n_embd cannot change", "train --init_from=resume --out_dir=half --n_embd=32");
+    fails(E_USAGE, "--n_embd cannot change when a run is resumed (n_embd 16 -> 32)", "train --init_from=resume --out_dir=half --n_embd=32");
     fails(E_USAGE, "--seed cannot change", "train --init_from=resume --out_dir=half --seed=7");
     assert_same_runs("straight", "half", 60);
 }

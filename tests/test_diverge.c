@@ -146,6 +146,17 @@ static void spikes(void **state)
     assert_false(spikes_is(&s, 5.19, 8));
 }
 
+/* The losses of a run that goes on and those of one that was resumed lie at other places of the window: what is said of them has the same bits. */
+static void spikes_of_a_resumed_run(void **state)
+{
+    (void)state;
+    struct spikes on = { 0 }, resumed = { 0 };
+    for (int i = 0; i < 300; i++) spikes_add(&on, 2 + sin(i) / 3);
+    for (int i = 0; i < on.n; i++) spikes_add(&resumed, spikes_loss(&on, i));
+    assert_true(on.next != resumed.next);
+    assert_true(spikes_spread(&on).mean == spikes_spread(&resumed).mean && spikes_spread(&on).deviation == spikes_spread(&resumed).deviation);
+}
+
 /* ---- whole runs ---- */
 
 static void assert_finite_model(const char *out)
@@ -258,7 +269,7 @@ static void another_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(poisoned_weights), cmocka_unit_test(first_op), cmocka_unit_test(spikes), cmocka_unit_test(a_rate_far_too_high), cmocka_unit_test(weights_that_are_not_saved),
+        cmocka_unit_test(poisoned_weights), cmocka_unit_test(first_op), cmocka_unit_test(spikes), cmocka_unit_test(spikes_of_a_resumed_run), cmocka_unit_test(a_rate_far_too_high), cmocka_unit_test(weights_that_are_not_saved),
         cmocka_unit_test(worse_than_a_guess), cmocka_unit_test(goes_back), cmocka_unit_test(another_text),
     };
     return cmocka_run_group_tests(tests, set_up, leave_program);

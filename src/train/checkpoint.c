@@ -28,7 +28,7 @@ enum { FILES = sizeof files / sizeof *files, OF_MODEL = FILES - 2, JSON_BYTES = 
 static json_t *losses_to_json(const struct spikes *s)
 {
     json_t *list = json_array();
-    for (int i = 0; i < s->n; i++) json_array_append_new(list, json_real(s->loss[(s->next + SPIKE_WINDOW - s->n + i) % SPIKE_WINDOW]));
+    for (int i = 0; i < s->n; i++) json_array_append_new(list, json_real(spikes_loss(s, i)));
     return list;
 }
 

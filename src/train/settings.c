@@ -3,6 +3,8 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -78,15 +80,11 @@ const struct option settings_table[] = {
 };
 const int settings_count = sizeof settings_table / sizeof *settings_table;
 
-/* Copies one option's value from settings to settings; 1 if it was another. */
-static int restore(const struct option *o, struct settings *to, const struct settings *from)
+/* Copies one option's value from settings to settings. */
+static void restore(const struct option *o, struct settings *to, const struct settings *from)
 {
     size_t size = o->kind == OPTION_INT ? sizeof(int64_t) : o->kind == OPTION_BOOL ? sizeof(int) : sizeof(char *);
-    char *now = (char *)to + o->offset;
-    const char *was = (const char *)from + o->offset;
-    int same = o->kind == OPTION_TEXT ? !strcmp(*(char *const *)now, *(char *const *)was) : !memcmp(now, was, size);
-    memcpy(now, was, size);
-    return !same;
+    memcpy((char *)to + o->offset, (const char *)from + o->offset, size);
 }
 
 static int is_fixed(const struct option *o)
@@ -97,13 +95,27 @@ static int is_fixed(const struct option *o)
     return 0;
 }
 
+/* Is this option another than was recorded?  change: "n_layer 2 -> 3". */
+static int differs(const struct options *o, const struct option *p, const struct settings *recorded, char *change, size_t size)
+{
+    struct options before = { .table = p, .n = 1, .values = (void *)(uintptr_t)recorded }, now = { .table = p, .n = 1, .values = o->values };
+    struct text t = { 0 };
+    options_differences(&before, &now, &t);
+    int is = t.size > 0;
+    snprintf(change, size, "%s", is ? t.at : "");
+    text_free(&t);
+    return is;
+}
+
 int settings_keep(struct options *o, const struct settings *recorded)
 {
     for (int i = 0; i < settings_count; i++) {
         const struct option *p = &settings_table[i];
-        if (!is_fixed(p) || !restore(p, o->values, recorded)) continue;
+        char change[256];
+        if (!is_fixed(p) || !differs(o, p, recorded, change, sizeof change)) continue;
+        restore(p, o->values, recorded);
         const char *origin = options_origin(o, p->name);
-        FAIL_IF(origin && !strcmp(origin, "command line"), E_USAGE, "--%s cannot change when a run is resumed; leave it out, or choose another --out_dir for a new run", p->name);
+        FAIL_IF(origin && !strcmp(origin, "command line"), E_USAGE, "--%s cannot change when a run is resumed (%s); leave it out, or choose another --out_dir for a new run", p->name, change);
     }
     return 0;
 }

@@ -1,14 +1,19 @@
-/* spikes.c -- mean and deviation are summed anew each time, in the order of the array: a resumed run has the same bits. */
+/* spikes.c -- mean and deviation are summed anew each time, from the oldest loss on: a resumed run has the same bits. */
 #include "train/spikes.h"
 
 #include <math.h>
 
+double spikes_loss(const struct spikes *s, int i) { return s->loss[(s->next + SPIKE_WINDOW - s->n + i) % SPIKE_WINDOW]; }
+
 struct spread spikes_spread(const struct spikes *s)
 {
     double sum = 0, squares = 0;
-    for (int i = 0; i < s->n; i++) sum += s->loss[i];
+    for (int i = 0; i < s->n; i++) sum += spikes_loss(s, i);
     double mean = s->n ? sum / s->n : 0;
-    for (int i = 0; i < s->n; i++) squares += (s->loss[i] - mean) * (s->loss[i] - mean);
+    for (int i = 0; i < s->n; i++) {
+        double off = spikes_loss(s, i) - mean;
+        squares += off * off;
+    }
     return (struct spread){ mean, s->n ? sqrt(squares / s->n) : 0 };
 }
 

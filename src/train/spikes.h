@@ -7,6 +7,8 @@ enum { SPIKE_WINDOW = 128 };             /* losses of steps that were applied; f
 
 struct spikes { double loss[SPIKE_WINDOW]; int n, next; };       /* next: where the next one goes, the oldest once all are there */
 
+double spikes_loss(const struct spikes *s, int i);                 /* of the n, from the oldest on */
+
 struct spread { double mean, deviation; };
 struct spread spikes_spread(const struct spikes *s);             /* of what is in it; of nothing: 0, 0 */
 
