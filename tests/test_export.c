@@ -74,6 +74,40 @@ static void nanogpt(void **state)
     assert_same_tensors("tuned", "tuned2");
 }
 
+/* To llm.c's file and back: what has no biases gets zeros. */
+static void llmc(void **state)
+{
+    struct text t = { 0 };
+    (void)state;
+    runs("export biased --to=llmc --out=biased.bin");
+    assert_has(ERR, "note: this model's GELU is by erf, llmc's by tanh");
+    runs("export biased.bin --to=hf --out=biased-again");
+    assert_same_tensors("biased", "biased-again");
+    runs("export plain --to=llmc --out=plain.bin");
+    runs("export plain.bin --to=hf --out=plain-again");
+    assert_same_tensors("plain", "plain-again");             /* whose biases are zeros, too */
+    runs("train --dataset=my --out_dir=tanh " TINY " --gelu=tanh --bias=True --max_iters=3 --eval_interval=3");
+    runs("export tanh --to=llmc --out=tanh.bin");
+    assert_null(strstr(ERR, "note"));
+    assert_same_words("tanh", "tanh.bin", "--tokenizer=my");
+    assert_ok(file_read("tanh.bin", LIMIT, &t));
+    struct model_files f;
+    for (size_t n = 0; n < t.size; n += n < 1100 ? 1 : 97) assert_int_equal(llmc_parse(&f, (const uint8_t *)t.at, n, "it"), E_DATA);
+    static const struct { int at; int32_t value; int code; const char *says; } lies[] = {
+        { 1, 2, E_DATA, "version 2 of llm.c's model files" }, { 2, 0, E_MODEL, "context" }, { 3, INT32_MAX, E_MODEL, "" }, { 4, 2, E_DATA, "cut off?" }, { 4, -1, E_MODEL, "" },
+        { 5, 3, E_MODEL, "does not divide by 3 heads" }, { 6, 15, E_MODEL, "does not divide" }, { 6, 1 << 30, E_MODEL, "" }, { 7, 1, E_DATA, "a table of 1 rows for a vocabulary of" },
+        { 7, -1, E_DATA, "cut off?" }, { 2, 8, E_DATA, "follow the end of the model" },
+    };
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        struct text bad = { 0 };
+        text_bytes(&bad, t.at, t.size);
+        memcpy(bad.at + 4 * lies[i].at, &lies[i].value, 4);
+        assert_fails(llmc_parse(&f, (const uint8_t *)bad.at, bad.size, "it"), lies[i].code, lies[i].says);
+        text_free(&bad);
+    }
+    text_free(&t);
+}
+
 /* What a checkpoint of nanoGPT must say, and what may stand before its names. */
 static void other_checkpoints(void **state)
 {
@@ -108,7 +142,7 @@ static void refused(void **state)
     (void)state;
     fails(E_USAGE, "is there already", "export plain --to=nanogpt --out=my.txt");
     fails(E_USAGE, "is there already", "export plain --to=hf --out=my");
-    fails(E_USAGE, "one of hf|nanogpt is expected", "export plain --to=gguf --out=x");
+    fails(E_USAGE, "one of hf|nanogpt|llmc is expected", "export plain --to=gguf --out=x");
     fails(E_USAGE, "where to?", "export plain");
     fails(E_USAGE, "", "export");
 }
@@ -174,6 +208,6 @@ static void shards(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(nanogpt), cmocka_unit_test(other_checkpoints), cmocka_unit_test(refused), cmocka_unit_test(shards) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(nanogpt), cmocka_unit_test(llmc), cmocka_unit_test(other_checkpoints), cmocka_unit_test(refused), cmocka_unit_test(shards) };
     return cmocka_run_group_tests(tests, set_up, leave_program);
 }

@@ -12,14 +12,14 @@
 struct export_options { const char *to, *out, *dataset; };
 
 static const char USAGE[] =
-    "nib export MODEL --to=hf|nanogpt --out=PATH\n\n"
-    "Writes a model as other tools have it: a folder that transformers opens, or a ckpt.pt for nanoGPT's sample.py and train.py.\n"
+    "nib export MODEL --to=hf|nanogpt|llmc --out=PATH\n\n"
+    "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT's sample.py, a .bin for llm.c.\n"
     "MODEL: whatever nib opens. Weights keep their type.\n\n";
 
 #define FIELD(name) #name, .offset = offsetof(struct export_options, name)
 static const struct option table[] = {
-    { FIELD(to), .kind = OPTION_TEXT, .initial = "hf", .choices = "hf|nanogpt", .group = "output", .help = "hf: config.json, model.safetensors, tokenizer.json; nanogpt: ckpt.pt" },
-    { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "what to write: a folder for hf, a file for nanogpt" },
+    { FIELD(to), .kind = OPTION_TEXT, .initial = "hf", .choices = "hf|nanogpt|llmc", .group = "output", .help = "hf: config.json, model.safetensors, tokenizer.json; nanogpt: ckpt.pt; llmc: gpt2_124M.bin" },
+    { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "what to write: a folder for hf, a file for the others" },
     { FIELD(dataset), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "nanogpt: its sample.py takes the characters from data/NAME/meta.pkl; by default what the run was trained on" },
 };
 
@@ -71,15 +71,24 @@ static int to_nanogpt(const struct export_options *o, const struct model_files *
     return nanogpt_write(f, o->dataset ? o->dataset : dataset, o->out);
 }
 
-static const struct { const char *name; int (*write)(const struct export_options *o, const struct model_files *f, const char *from); } kinds[] = {
-    { "hf", to_hf }, { "nanogpt", to_nanogpt },
+static int to_llmc(const struct export_options *o, const struct model_files *f, const char *from)
+{
+    (void)from;
+    return llmc_write(f, o->out);
+}
+
+/* tanh: how the tool computes GELU, -1: as the model says. */
+static const struct target { const char *name; int (*write)(const struct export_options *o, const struct model_files *f, const char *from); int tanh; } targets[] = {
+    { "hf", to_hf, -1 }, { "nanogpt", to_nanogpt, 0 }, { "llmc", to_llmc, 1 },
 };
 
 static int write(const struct export_options *o, const struct model_files *f, const char *from)
 {
-    size_t i = 0;
-    while (strcmp(kinds[i].name, o->to)) i++;
-    TRY(kinds[i].write(o, f, from));
+    const struct target *k = targets;
+    while (strcmp(k->name, o->to)) k++;
+    TRY(k->write(o, f, from));
+    if (k->tanh >= 0 && k->tanh != f->config.gelu_tanh)
+        fprintf(stderr, "note: this model's GELU is by %s, %s's by %s: its numbers will differ a little\n", f->config.gelu_tanh ? "tanh" : "erf", o->to, k->tanh ? "tanh" : "erf");
     printf("%s\n", o->out);
     return 0;
 }

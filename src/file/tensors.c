@@ -28,6 +28,21 @@ int file_tensor_bytes(const struct file_tensor *t, size_t *size)
     return 1;
 }
 
+int file_tensor_turn(struct file_tensor *t, struct arena *memory)
+{
+    enum { TILE = 32 };                                      /* rows whose lines stay in the cache while they are read */
+    size_t rows = (size_t)t->dim[0], cols = (size_t)t->dim[1], size = dtype_size(t->type);
+    char *to = arena_take(memory, t->size);
+    FAIL_IF(!to, E_MEMORY, "no memory for %.200s, %zu bytes", t->name, t->size);
+    for (size_t from = 0; from < rows; from += TILE)
+        for (size_t c = 0; c < cols; c++)
+            for (size_t r = from; r < rows && r < from + TILE; r++) memcpy(to + (c * rows + r) * size, (const char *)t->data + (r * cols + c) * size, size);
+    t->data = to;
+    t->dim[0] = (int64_t)cols;
+    t->dim[1] = (int64_t)rows;
+    return 0;
+}
+
 /* ---- filling ---- */
 
 int tensors_new(struct tensors **t)

@@ -22,6 +22,9 @@ struct file_tensor {
 /* Bytes of its shape; 0 if they cannot be counted, as when an early product overflows though a later dimension is 0. */
 int file_tensor_bytes(const struct file_tensor *t, size_t *size);
 
+/* A matrix the other way round, its data new, in memory. */
+int file_tensor_turn(struct file_tensor *t, struct arena *memory);
+
 struct tensors;                                                                  /* all it gives lives until it is closed */
 void tensors_close(struct tensors *t);                                           /* NULL is fine */
 int  tensors_count(const struct tensors *t);

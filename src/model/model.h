@@ -68,7 +68,7 @@ struct file_tensor;
 struct model_files { const struct model *model; struct config config; struct tensors *tensors; };        /* named and laid out as Hugging Face's */
 
 /* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
- * or file by nanoGPT (ckpt.pt).  E_DATA says what a file is that cannot be used; E_IO: there is none. */
+ * or file by nanoGPT (ckpt.pt); a file by llm.c.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
 int  model_open(struct model_files *f, const char *path);
 void model_close(struct model_files *f);
 int  model_describe(const struct model **m, struct config *c, const char *path);     /* its configuration alone, at once */
@@ -78,10 +78,16 @@ int  model_folder(char folder[PATH_SIZE], const char *path);             /* wher
 int  model_list(const struct model_files *f, struct arena *memory, struct file_tensor **t, int *n);
 /* A model.safetensors, its types those of the files. */
 int  model_write(const struct model_files *f, const char *path, char sha256[65]);
+/* E_MODEL: no GPT-2 as such tools have it, head and table in one, an MLP of four widths. */
+int  model_is_plain(const struct model_files *f, const char *tool);
 
 /* nanogpt.c.  E_MODEL: another kind of model, or one that nanoGPT's has no words for. */
 int  nanogpt_open(struct model_files *f, const char *path);
 int  nanogpt_write(const struct model_files *f, const char *dataset, const char *path);  /* dataset: where sample.py looks for characters; may be empty */
+
+int  llmc_open(struct model_files *f, const char *path);                 /* llmc.c; errors as above */
+int  llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);     /* of memory that outlives it */
+int  llmc_write(const struct model_files *f, const char *path);
 
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 

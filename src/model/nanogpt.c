@@ -48,19 +48,6 @@ static int is_turned(const char *name)
     return 0;
 }
 
-static int turn(struct file_tensor *one, struct arena *memory, const char *what)
-{
-    size_t rows = (size_t)one->dim[0], cols = (size_t)one->dim[1], size = dtype_size(one->type);
-    char *to = arena_take(memory, one->size);
-    FAIL_IF(!to, E_MEMORY, "%s: no memory for a matrix of %zu bytes", what, one->size);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < cols; c++) memcpy(to + (c * rows + r) * size, (const char *)one->data + (r * cols + c) * size, size);
-    one->data = to;
-    one->dim[0] = (int64_t)cols;
-    one->dim[1] = (int64_t)rows;
-    return 0;
-}
-
 static int add(struct torch *t, const struct pickle *name, const struct pickle *value)
 {
     struct file_tensor one = { 0 };
@@ -68,7 +55,7 @@ static int add(struct torch *t, const struct pickle *name, const struct pickle *
     one.name = plain_name(name->string);
     if (path_has_suffix(one.name, ".attn.bias")) return 0;   /* the causal mask, which models without flash attention carry along */
     TRY(torch_tensor(t, value, &one));
-    if (is_turned(one.name) && one.n_dims == 2) TRY(turn(&one, tensors_memory(t->tensors), t->what));
+    if (is_turned(one.name) && one.n_dims == 2) TRY(file_tensor_turn(&one, tensors_memory(t->tensors)));
     return tensors_add(t->tensors, &one);
 }
 
@@ -91,15 +78,6 @@ int nanogpt_open(struct model_files *f, const char *path)
 }
 
 /* ---- writing ---- */
-
-static int check(const struct model_files *f)
-{
-    const struct config *c = &f->config;
-    FAIL_IF(f->model != &model_gpt2, E_MODEL, "nanoGPT has only GPT-2's models, not %s", f->model->name);
-    FAIL_IF(!c->tied, E_MODEL, "nanoGPT's head is the token table; this model has one of its own");
-    FAIL_IF(c->hidden != 4 * c->width, E_MODEL, "nanoGPT's MLP is four times as wide as the model, %lld; this one's is %lld", (long long)(4 * c->width), (long long)c->hidden);
-    return 0;
-}
 
 static void put_args(struct text *out, const struct config *c)
 {
@@ -136,7 +114,7 @@ static int write_all(const struct config *c, const char *dataset, struct file_te
 {
     struct text out = { 0 };
     for (int i = 0; i < n; i++)
-        if (is_turned(t[i].name)) TRY(turn(&t[i], memory, path));
+        if (is_turned(t[i].name)) TRY(file_tensor_turn(&t[i], memory));
     pickle_begin(&out);
     pickle_open_dict(&out);
     pickle_put_string(&out, "model_args");
@@ -162,7 +140,7 @@ int nanogpt_write(const struct model_files *f, const char *dataset, const char *
     struct arena memory = { 0 };
     struct file_tensor *t;
     int n;
-    TRY(check(f));
+    TRY(model_is_plain(f, "nanoGPT"));
     int code = model_list(f, &memory, &t, &n);
     if (!code) code = write_all(&f->config, dataset, t, n, &memory, path);
     arena_free(&memory);

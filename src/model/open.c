@@ -78,11 +78,13 @@ static int open_torch(struct model_files *f, const char *path)
 
 /* ---- which it is ---- */
 
-static const struct form { const char *file; int (*open)(struct model_files *f, const char *path); int has_config; } forms[] = {
-    { "model.safetensors", open_safetensors, 1 },
-    { "model.safetensors.index.json", open_shards, 1 },
-    { "pytorch_model.bin", open_torch, 1 },
-    { "ckpt.pt", nanogpt_open, 0 },
+/* starts: the first bytes of a file that is a model by itself. */
+static const struct form { const char *file; int (*open)(struct model_files *f, const char *path); const char *starts; } forms[] = {
+    { "model.safetensors", open_safetensors, NULL },
+    { "model.safetensors.index.json", open_shards, NULL },
+    { "pytorch_model.bin", open_torch, NULL },
+    { "ckpt.pt", nanogpt_open, "PK\3\4" },
+    { NULL, llmc_open, "\xc6\xd7\x34\x01" },
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -92,31 +94,46 @@ int model_folder(char folder[PATH_SIZE], const char *path)
     return path_parent(folder, path);
 }
 
-/* The file of a folder, or, of a file's own name or ending, the kind that it is. */
+static int find_in_folder(const struct form **k, char file[PATH_SIZE], const char *path)
+{
+    int is;
+    for (*k = forms; *k < forms + FORMS; ++*k) {
+        if (!(*k)->file) continue;
+        TRY(path_join(file, path, (*k)->file));
+        TRY(path_look(file, &is));
+        if (is) return 0;
+    }
+    FAIL(E_IO, "%s holds no model: a config.json with model.safetensors, or with its index or pytorch_model.bin, or nanoGPT's ckpt.pt", path);
+}
+
+/* By the name that it would have in a folder, else by its first bytes. */
+static int find_of_file(const struct form **k, const char *path)
+{
+    struct file_map map;
+    for (*k = forms; *k < forms + FORMS; ++*k)
+        if ((*k)->file && !strcmp(path_base(path), (*k)->file)) return 0;
+    TRY(file_open_map(&map, path));
+    for (*k = forms; *k < forms + FORMS; ++*k)
+        if ((*k)->starts && map.size >= 4 && !memcmp(map.at, (*k)->starts, 4)) break;
+    file_close_map(&map);
+    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, nanoGPT's ckpt.pt, or a file by llm.c", path);
+    return 0;
+}
+
 static int find_form(const struct form **k, char file[PATH_SIZE], const char *path)
 {
-    int is_dir = path_is_dir(path), is;
-    for (*k = forms; *k < forms + FORMS; ++*k) {
-        if (is_dir) {
-            TRY(path_join(file, path, (*k)->file));
-            TRY(path_look(file, &is));
-            if (is) return 0;
-        } else if (!strcmp(path_base(path), (*k)->file) || (!(*k)->has_config && path_has_suffix(path, strrchr((*k)->file, '.')))) {
-            TRY(path_look(path, &is));
-            FAIL_IF(!is || snprintf(file, PATH_SIZE, "%s", path) >= PATH_SIZE, E_IO, "%s: no such model folder or file", path);
-            return 0;
-        }
-    }
-    FAIL_IF(!is_dir && !path_is_file(path), E_IO, "%s: no such model folder or file", path);
-    FAIL_IF(is_dir, E_IO, "%s holds no model: a config.json with model.safetensors, or with its index or pytorch_model.bin, or nanoGPT's ckpt.pt", path);
-    FAIL(E_DATA, "%s: no kind of model that is known; give the folder of a model, or nanoGPT's ckpt.pt", path);
+    int is;
+    if (path_is_dir(path)) return find_in_folder(k, file, path);
+    TRY(path_look(path, &is));
+    FAIL_IF(!is || snprintf(file, PATH_SIZE, "%s", path) >= PATH_SIZE, E_IO, "%s: no such model folder or file", path);
+    return find_of_file(k, path);
 }
 
 static int open_form(struct model_files *f, const struct form *k, const char *file)
 {
     char folder[PATH_SIZE];
     TRY(model_folder(folder, file));
-    if (k->has_config) TRY(config_read(&f->model, &f->config, folder));
+    if (!k->starts) TRY(config_read(&f->model, &f->config, folder));
     TRY(k->open(f, file));
     model_settle_head(f->model, &f->config, f->tensors);
     return 0;
@@ -124,7 +141,7 @@ static int open_form(struct model_files *f, const struct form *k, const char *fi
 
 int model_open(struct model_files *f, const char *path)
 {
-    const struct form *k;
+    const struct form *k = NULL;
     char file[PATH_SIZE];
     *f = (struct model_files){ 0 };
     TRY(find_form(&k, file, path));

@@ -100,6 +100,15 @@ static int list(struct saving *s, const struct model_files *f)
     return s->names.failed ? error_set(E_MEMORY, __FILE__, __LINE__, "no memory for the names of weights") : 0;
 }
 
+int model_is_plain(const struct model_files *f, const char *tool)
+{
+    const struct config *c = &f->config;
+    FAIL_IF(f->model != &model_gpt2, E_MODEL, "%s has only GPT-2's models, not %s", tool, f->model->name);
+    FAIL_IF(!c->tied, E_MODEL, "%s's head is the token table; this model has one of its own", tool);
+    FAIL_IF(c->hidden != 4 * c->width, E_MODEL, "%s's MLP is four times as wide as the model, %lld; this one's is %lld", tool, (long long)(4 * c->width), (long long)c->hidden);
+    return 0;
+}
+
 static int open_list(struct saving *s, struct weights **w, const struct model_files *f)
 {
     TRY(sketch(w, f));

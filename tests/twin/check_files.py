@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""check_files.py -- models in files of other kinds: nanoGPT's ckpt.pt both ways, pytorch_model.bin and sharded safetensors read."""
+"""check_files.py -- models in files of other kinds: nanoGPT's ckpt.pt and llm.c's .bin both ways, pytorch_model.bin and sharded safetensors
+read."""
 import pickle
 import shutil
 
@@ -80,6 +81,49 @@ def to_nanogpt(ask, folder):
         check(a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a), f"there and back, bias={bias}: the same tensors")
 
 
+# ---- llm.c: 256 numbers, then arrays in an order of their own, dense layers (out, in) ----
+
+KINDS = ["ln_1.weight", "ln_1.bias", "attn.c_attn.weight", "attn.c_attn.bias", "attn.c_proj.weight", "attn.c_proj.bias",
+         "ln_2.weight", "ln_2.bias", "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias"]
+
+
+def llmc_arrays(c, weights):
+    """Hugging Face's GPT-2 in llm.c's order: f32 arrays."""
+    rows = -(-c.vocab_size // 128) * 128
+    yield np.concatenate([weights["transformer.wte.weight"], np.zeros((rows - c.vocab_size, c.n_embd), np.float32)])
+    yield weights["transformer.wpe.weight"]
+    for kind in KINDS:
+        for layer in range(c.n_layer):
+            w = weights[f"transformer.h.{layer}.{kind}"]
+            yield w.T if w.ndim == 2 else w
+    yield weights["transformer.ln_f.weight"]
+    yield weights["transformer.ln_f.bias"]
+
+
+def llmc_bytes(c, weights, bf16):
+    header = np.zeros(256, np.int32)
+    header[:8] = 20240326, 5 if bf16 else 3, c.n_positions, c.vocab_size, c.n_layer, c.n_head, c.n_embd, -(-c.vocab_size // 128) * 128
+    arrays = [torch.from_numpy(np.ascontiguousarray(a)) for a in llmc_arrays(c, weights)]
+    return header.tobytes() + b"".join((a.bfloat16().view(torch.int16) if bf16 else a).numpy().tobytes() for a in arrays)
+
+
+def llmc(ask, folder):
+    model = gpt2(len(SYMBOLS), 24, 0)
+    for bf16 in False, True:
+        out = folder / f"llmc {bf16}"
+        out.mkdir()
+        write_meta(out)
+        if bf16:
+            model = model.bfloat16().float()
+        weights = {name: w.detach().numpy() for name, w in model.state_dict().items()}
+        (out / "gpt2.bin").write_bytes(llmc_bytes(model.config, weights, bf16))
+        with torch.no_grad():
+            theirs = model(ids_of(TEXT)).logits[0].numpy()
+        within(largest(ask(out / "gpt2.bin", TEXT)[1], theirs), 1e-4, f"llm.c's model, {'bf16' if bf16 else 'f32'}")
+        nib("export", out / "gpt2.bin", "--to=llmc", f"--out={out}/again.bin")
+        check((out / "again.bin").read_bytes() == (out / "gpt2.bin").read_bytes(), f"llm.c's model written again, bf16={bf16}")
+
+
 def of_transformers(ask, folder):
     for name, more in ("pytorch_model.bin", {}), ("pytorch_model.bin, own head", dict(tie_word_embeddings=False)), ("shards", {}):
         out = folder / name
@@ -105,6 +149,8 @@ if __name__ == "__main__":
             trained_on(folder)
         with part("checkpoints for nanoGPT"):
             to_nanogpt(ask, folder)
+        with part("llm.c's models"):
+            llmc(ask, folder)
         with part("weights of transformers in other files"):
             of_transformers(ask, folder)
     finish()
