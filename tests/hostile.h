@@ -43,14 +43,14 @@ static const char *folder_of(const char *path)
 
 static inline int of_tensors(const char *path)
 {
-    struct safetensors *s;
+    struct tensors *s;
     uint64_t sum = 0;
     TRY(safetensors_open(&s, path));
-    for (int i = 0; i < safetensors_count(s); i++) {
-        const struct st_tensor *t = safetensors_at(s, i);
+    for (int i = 0; i < tensors_count(s); i++) {
+        const struct file_tensor *t = tensors_at(s, i);
         if (t->size) sum += ((const uint8_t *)t->data)[0] + ((const uint8_t *)t->data)[t->size - 1];
     }
-    safetensors_close(s);
+    tensors_close(s);
     return sum == UINT64_MAX;
 }
 
@@ -98,7 +98,7 @@ static inline int of_pickle(const char *path)
     struct text all = { 0 };
     struct pickle *root;
     int code = file_read(path, LIMIT, &all);
-    if (!code) code = pickle_parse(&root, &memory, (const uint8_t *)all.at, all.size, path);
+    if (!code) code = pickle_parse(&root, &memory, (const uint8_t *)all.at, all.size, NULL, path);
     arena_free(&memory);
     text_free(&all);
     return code;

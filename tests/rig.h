@@ -99,24 +99,24 @@ static inline double train_step(struct weights *w, struct plan *p, const struct 
 
 struct golden {
     const char *name;
-    struct safetensors *file;
+    struct tensors *file;
     const struct model *model;
     struct config c;
     struct batch batch;
 };
 
-static inline const struct st_tensor *golden_find(const struct golden *g, const char *kind, const char *name)
+static inline const struct file_tensor *golden_find(const struct golden *g, const char *kind, const char *name)
 {
     char full[256];
     snprintf(full, sizeof full, "%s%s", kind, name);
-    const struct st_tensor *t = safetensors_find(g->file, full);
+    const struct file_tensor *t = tensors_find(g->file, full);
     if (!t) fail_msg("%s: no tensor %s", g->name, full);
     return t;
 }
 
 static inline const void *golden_data(const struct golden *g, const char *kind, const char *name, enum dtype type)
 {
-    const struct st_tensor *t = golden_find(g, kind, name);
+    const struct file_tensor *t = golden_find(g, kind, name);
     assert_int_equal(t->type, type);
     assert_int_equal((uintptr_t)t->data % dtype_size(type), 0);
     return t->data;
@@ -124,7 +124,7 @@ static inline const void *golden_data(const struct golden *g, const char *kind, 
 
 static inline void read_golden_config(struct golden *g)
 {
-    const char *text = safetensors_metadata(g->file, "config");
+    const char *text = tensors_metadata(g->file, "config");
     json_t *json;
     assert_non_null(text);
     assert_ok(json_parse(&json, text, strlen(text), g->name));
@@ -143,7 +143,7 @@ static inline struct golden golden_open(const char *name)
     snprintf(path, sizeof path, "tests/golden/%s.safetensors", name);
     assert_ok(safetensors_open(&g.file, path));
     read_golden_config(&g);
-    const struct st_tensor *seqs = golden_find(&g, "", "seqs");
+    const struct file_tensor *seqs = golden_find(&g, "", "seqs");
     const int32_t *seq = golden_data(&g, "", "seqs", I32);
     assert_in_range(seqs->dim[0], 1, MAX_SEQS);
     g.batch = (struct batch){ .rows = (int)golden_find(&g, "", "pos")->dim[0], .seqs = (int)seqs->dim[0], .ids = golden_data(&g, "", "ids", I32),
@@ -159,7 +159,7 @@ static inline void load_golden(struct weights *w, const struct golden *g)
     assert_ok(weights_place(w));
     for (struct param *p = w->param; p; p = p->next)
         for (int i = 0; i < p->n_block && p->use != MAPPED && !strstr(p->name, "lora_"); i++) {
-            const struct st_tensor *t = golden_find(g, "param.", p->block[i].name);
+            const struct file_tensor *t = golden_find(g, "param.", p->block[i].name);
             assert_int_equal(t->size, (size_t)(p->block[i].out * p->in) * dtype_size(t->type));
             assert_ok(weights_set(w, p, i, t->type, t->data));
         }
@@ -180,7 +180,7 @@ static inline int open_models(void **state)
 static inline int close_models(void **state)
 {
     (void)state;
-    for (int i = 0; i < MODELS; i++) safetensors_close(models[i].file);
+    for (int i = 0; i < MODELS; i++) tensors_close(models[i].file);
     return 0;
 }
 

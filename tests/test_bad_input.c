@@ -163,7 +163,7 @@ static void model_folders(void **state)
         { "config.json", SWAP, .text = "\"n_embd\": 16", .other = "\"n_embd\": 4194304", .code = E_DATA, .part = "wte.weight is (", .lines = "se" },
         { "config.json", TEXT, .text = "{\"model_type\": \"gpt2\", \"vocab_size\": 40, \"n_positions\": 16, \"n_embd\": 4194304, \"n_head\": 2, \"n_layer\": 4096}",
           .code = E_MODEL, .part = "parameters, more than any machine holds" },
-        { "model.safetensors", ABSENT, .code = E_IO, .part = "bad/model.safetensors: no such file; a model folder has", .lines = "set" },
+        { "model.safetensors", ABSENT, .code = E_IO, .part = "bad holds no model: a config.json with model.safetensors", .lines = "set" },
         { "model.safetensors", CUT, 0, .code = E_DATA, .part = "bad/model.safetensors", .lines = "set" },
         { "model.safetensors", CUT, 7, .code = E_DATA, .part = "bad/model.safetensors", .lines = "set" },
         { "model.safetensors", CUT, 100, .code = E_DATA, .part = "bad/model.safetensors: a header of ", .lines = "set" },

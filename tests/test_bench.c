@@ -172,7 +172,7 @@ static void refusals(void **state)
     fails(E_USAGE, "--steps=0", "bench train --steps=0");
     fails(E_IO, "nowhere", "bench train --dataset=nowhere");
     fails(E_USAGE, "which model? tiny|baby|124m, or a folder", "bench decode");
-    fails(E_IO, "huge: no such model folder", "bench decode huge");
+    fails(E_IO, "huge: no such model", "bench decode huge");
     runs("train --dataset=my --out_dir=short " TINY " --max_iters=1");
     fails(E_USAGE, "short has 16 positions, too few for a prompt of 512 and 128 tokens", "bench decode short");
     runs("bench --help");

@@ -415,7 +415,7 @@ static void info(void **state)
         assert_has(OUT, "h.0.attn.c_attn");
         assert_has(OUT, phases[i]);
     }
-    fails(E_IO, "nowhere: no such model folder", "info nowhere");
+    fails(E_IO, "nowhere: no such model", "info nowhere");
 }
 
 static void check(void **state)

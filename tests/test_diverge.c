@@ -161,12 +161,12 @@ static void spikes_of_a_resumed_run(void **state)
 
 static void assert_finite_model(const char *out)
 {
-    struct safetensors *s;
+    struct tensors *s;
     char path[PATH_SIZE];
     assert_ok(path_join(path, out, "model.safetensors"));
     assert_ok(safetensors_open(&s, path));
-    for (int i = 0; i < safetensors_count(s); i++) assert_true(are_finite(safetensors_at(s, i)->data, F32, safetensors_at(s, i)->size / 4));
-    safetensors_close(s);
+    for (int i = 0; i < tensors_count(s); i++) assert_true(are_finite(tensors_at(s, i)->data, F32, tensors_at(s, i)->size / 4));
+    tensors_close(s);
 }
 
 static int events(const char *out, const char *kind)         /* of a kind in its metrics */

@@ -348,13 +348,13 @@ static void read_model(const char *folder_)
 {
     const struct model *m;
     struct config c;
-    struct safetensors *s;
+    struct model_files f;
     struct tokenizer *t;
     struct made_with made;
     config_read(&m, &c, folder_);
     checkpoint_made_with(folder_, &made);
     if (!tokenizer_open(&t, folder_)) tokenizer_free(t);
-    if (!model_open_weights(&s, folder_)) safetensors_close(s);
+    if (!model_open(&f, folder_)) model_close(&f);
 }
 
 static int verify_data(const char *folder_)

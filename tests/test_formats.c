@@ -10,7 +10,7 @@
 static const enum dtype all_types[] = { F32, BF16, F16, F64, I32, I64, U16, U8 };
 enum { TYPES = sizeof all_types / sizeof *all_types, TENSORS = 40 };
 
-struct made { struct st_tensor t[TENSORS]; char name[TENSORS][24]; void *data[TENSORS]; int filled; };
+struct made { struct file_tensor t[TENSORS]; char name[TENSORS][24]; void *data[TENSORS]; int filled; };
 
 static int fill_from(void *context, int i, void *buffer)
 {
@@ -28,9 +28,9 @@ static int fill_badly(void *context, int i, void *buffer)
 
 static void make_tensor(struct made *m, int i, uint64_t *r)
 {
-    struct st_tensor *t = &m->t[i];
+    struct file_tensor *t = &m->t[i];
     snprintf(m->name[i], sizeof m->name[i], "h.%d.\"\xc3\xa4\\%d", roll(r, 10), i);
-    *t = (struct st_tensor){ .name = m->name[i], .type = all_types[i % TYPES], .n_dims = roll(r, MAX_DIMS + 1) };
+    *t = (struct file_tensor){ .name = m->name[i], .type = all_types[i % TYPES], .n_dims = roll(r, MAX_DIMS + 1) };
     t->size = dtype_size(t->type);
     for (int d = 0; d < t->n_dims; d++) {
         t->dim[d] = roll(r, 12) ? 1 + roll(r, 3) : 0;
@@ -41,7 +41,7 @@ static void make_tensor(struct made *m, int i, uint64_t *r)
     if (roll(r, 2)) t->data = m->data[i];
 }
 
-static void assert_same(const struct st_tensor *x, const struct st_tensor *t, const void *data)
+static void assert_same(const struct file_tensor *x, const struct file_tensor *t, const void *data)
 {
     assert_non_null(x);
     assert_int_equal(x->type, t->type);
@@ -55,21 +55,21 @@ static void round_trip_of(uint64_t seed)
 {
     static const char *const metadata[] = { "step", "7", "\xc3\xa9", "\n\"", NULL };
     struct made m = { 0 };
-    struct safetensors *s;
+    struct tensors *s;
     char hex[65], whole[65];
     for (int i = 0; i < TENSORS; i++) make_tensor(&m, i, &seed);
     assert_ok(safetensors_write(at("it.safetensors"), m.t, TENSORS, metadata, fill_from, &m, hex));
     assert_ok(file_sha256(at("it.safetensors"), whole));
     assert_string_equal(hex, whole);
     assert_ok(safetensors_open(&s, at("it.safetensors")));
-    assert_int_equal(safetensors_count(s), TENSORS);
-    for (int i = 0; i < TENSORS; i++) assert_same(safetensors_find(s, m.name[i]), &m.t[i], m.data[i]);
-    assert_int_equal((uintptr_t)safetensors_at(s, 0)->data % 64, 0);                 /* maps begin at a page */
-    assert_null(safetensors_find(s, "h.0"));
-    assert_string_equal(safetensors_metadata(s, "format"), "pt");
-    assert_string_equal(safetensors_metadata(s, "\xc3\xa9"), "\n\"");
-    assert_null(safetensors_metadata(s, "Format"));
-    safetensors_close(s);
+    assert_int_equal(tensors_count(s), TENSORS);
+    for (int i = 0; i < TENSORS; i++) assert_same(tensors_find(s, m.name[i]), &m.t[i], m.data[i]);
+    assert_int_equal((uintptr_t)tensors_at(s, 0)->data % 64, 0);                 /* maps begin at a page */
+    assert_null(tensors_find(s, "h.0"));
+    assert_string_equal(tensors_metadata(s, "format"), "pt");
+    assert_string_equal(tensors_metadata(s, "\xc3\xa9"), "\n\"");
+    assert_null(tensors_metadata(s, "Format"));
+    tensors_close(s);
     for (int i = 0; i < TENSORS; i++) free(m.data[i]);
     assert_true(m.filled > 0);
 }
@@ -85,7 +85,7 @@ static void written_bytes(void **state)
 {
     (void)state;
     static const uint8_t bytes[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
-    const struct st_tensor t[] = {
+    const struct file_tensor t[] = {
         { .name = "u", .type = U8, .n_dims = 1, .dim = { 3 }, .data = bytes, .size = 3 },
         { .name = "b", .type = F32, .n_dims = 0, .data = bytes, .size = 4 },
         { .name = "a", .type = F32, .n_dims = 2, .dim = { 2, 0 }, .size = 0 },
@@ -103,12 +103,12 @@ static void written_bytes(void **state)
     assert_memory_equal(x.at + 8 + n, "\1\2\3\4\1\2\3", 7);
     text_free(&x);
     write_text(at("x"), "old");
-    struct st_tensor wrong = t[0];
+    struct file_tensor wrong = t[0];
     wrong.dim[0] = 4;
     assert_fails(safetensors_write(at("x"), &wrong, 1, NULL, NULL, NULL, NULL), E_DATA, "tensor u: its shape does not fit");
     wrong = t[1];
     wrong.name = "u";
-    assert_fails(safetensors_write(at("x"), (struct st_tensor[]){ t[0], wrong }, 2, NULL, NULL, NULL, NULL), E_DATA, "two tensors named u");
+    assert_fails(safetensors_write(at("x"), (struct file_tensor[]){ t[0], wrong }, 2, NULL, NULL, NULL, NULL), E_DATA, "two tensors named u");
     assert_fails(safetensors_write(at("x"), t, 1, (const char *[]){ "format", "tf", NULL }, NULL, NULL, NULL), E_DATA, "the key format twice");
     wrong.name = "\xff";
     assert_fails(safetensors_write(at("x"), &wrong, 1, NULL, NULL, NULL, NULL), E_MEMORY, "a name in it is not UTF-8");
@@ -130,7 +130,7 @@ static void st_bytes(struct text *out, const char *json, size_t data)
     for (size_t i = 0; i < data; i++) text_bytes(out, "", 1);
 }
 
-static int st_parse(struct safetensors **s, const struct text *t)
+static int st_parse(struct tensors **s, const struct text *t)
 {
     return safetensors_parse(s, (const uint8_t *)t->at, t->size, "it");
 }
@@ -182,7 +182,7 @@ static void hostile_headers(void **state)
         { "", 0, "'{' was expected" },
     };
     struct text t = { 0 };
-    struct safetensors *s;
+    struct tensors *s;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         st_bytes(&t, bad[i].json, bad[i].data);
         assert_fails(st_parse(&s, &t), E_DATA, bad[i].part);
@@ -199,22 +199,22 @@ static void lenient_headers(void **state)
 {
     (void)state;
     struct text t = { 0 };
-    struct safetensors *s;
+    struct tensors *s;
     st_bytes(&t, " {\n\t\"m\" : { \"shape\" : [ 1 , 3 ] , \"data_offsets\" : [ 0 , 3 ],\"dtype\":\"BOOL\" } } \r\n", 3);
     assert_ok(st_parse(&s, &t));
-    assert_int_equal(safetensors_at(s, 0)->type, U8);
-    assert_int_equal(safetensors_at(s, 0)->dim[1], 3);
-    assert_null(safetensors_metadata(s, "format"));
-    safetensors_close(s);
+    assert_int_equal(tensors_at(s, 0)->type, U8);
+    assert_int_equal(tensors_at(s, 0)->dim[1], 3);
+    assert_null(tensors_metadata(s, "format"));
+    tensors_close(s);
     st_bytes(&t, "{}", 0);
     assert_ok(st_parse(&s, &t));
-    assert_int_equal(safetensors_count(s), 0);
-    assert_null(safetensors_find(s, "a"));
-    safetensors_close(s);
+    assert_int_equal(tensors_count(s), 0);
+    assert_null(tensors_find(s, "a"));
+    tensors_close(s);
     st_bytes(&t, TWO("4,8", "0,4"), 8);                      /* in any order in the header */
     assert_ok(st_parse(&s, &t));
-    assert_string_equal(safetensors_at(s, 0)->name, "b");
-    safetensors_close(s);
+    assert_string_equal(tensors_at(s, 0)->name, "b");
+    tensors_close(s);
     st_bytes(&t, TWO("0,4", "4,8"), 8);
     for (size_t n = 0; n < t.size; n++) assert_int_equal(safetensors_parse(&s, (const uint8_t *)t.at, n, "it"), E_DATA);
     text_free(&t);
@@ -225,7 +225,7 @@ static void many_tensors(void **state)
     (void)state;
     enum { MANY = 100000 };
     struct text t = { 0 };
-    struct safetensors *s;
+    struct tensors *s;
     char name[32];
     text_bytes(&t, "\0\0\0\0\0\0\0\0{", 9);
     for (int i = 0; i < MANY; i++)
@@ -237,9 +237,9 @@ static void many_tensors(void **state)
     assert_ok(st_parse(&s, &t));
     for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof name, "layer.%d", i);
-        assert_ptr_equal(safetensors_find(s, name), safetensors_at(s, i));
+        assert_ptr_equal(tensors_find(s, name), tensors_at(s, i));
     }
-    safetensors_close(s);
+    tensors_close(s);
     text_free(&t);
 }
 
@@ -247,7 +247,7 @@ static void many_tensors(void **state)
 
 static int parse(struct pickle **root, struct arena *memory, const void *bytes, size_t n)
 {
-    return pickle_parse(root, memory, bytes, n, "it");
+    return pickle_parse(root, memory, bytes, n, NULL, "it");
 }
 #define PARSE(bytes) parse(&root, &memory, bytes, sizeof bytes - 1)
 

@@ -148,7 +148,7 @@ static void training_run(void **state)
     (void)state;
     struct golden g = golden_open("training");
     for (int build = 0; use_build(build); build++) check_training(&g);
-    safetensors_close(g.file);
+    tensors_close(g.file);
 }
 
 /* ---- cached decoding ---- */
@@ -271,7 +271,7 @@ static void offer(struct weights *w, const struct weights *like, const struct go
     int turn = 0;
     for (const struct param *p = like->param; p; p = p->next)
         for (int i = 0; i < p->n_block && p->in > 1; i++) {
-            const struct st_tensor *t = golden_find(g, "param.", p->block[i].name);
+            const struct file_tensor *t = golden_find(g, "param.", p->block[i].name);
             enum dtype type = h->file[turn++ % 2];
             size_t n = t->size / sizeof(uint16_t);
             assert_true(at + n * sizeof(float) <= sizeof file);

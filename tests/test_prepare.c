@@ -191,7 +191,7 @@ static void meta_of_nanogpt(void **state)
     assert_ok(PREPARE(INPUTS(at("meta.txt"))));
     assert_ok(path_join(path, out, "meta.pkl"));
     assert_ok(file_open_map(&map, path));
-    assert_ok(pickle_parse(&root, &memory, map.at, map.size, path));
+    assert_ok(pickle_parse(&root, &memory, map.at, map.size, NULL, path));
     assert_int_equal(pickle_get(root, "vocab_size")->integer, 6);
     const struct pickle *itos = pickle_get(root, "itos"), *stoi = pickle_get(root, "stoi");
     assert_int_equal(itos->n, 12);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "file/safetensors.h"
 #include "nib.h"
 #include "train/trainer.h"
 
@@ -44,11 +43,13 @@ int nib_train_new(nib_trainer **out, const struct nib_shape *s, int64_t sequence
     return code;
 }
 
-static int load(nib_trainer **out, const char *folder, struct trainer_options *o, struct safetensors *file)
+static int load(nib_trainer **out, const char *folder, struct trainer_options *o, const struct model_files *files)
 {
-    model_settle_head(o->model, &o->config, file);
+    TRY(check_batch(o->batch, o->block, files->config.context));
+    o->model = files->model;
+    o->config = files->config;
     TRY(open_trainer(out, o, 0));
-    int code = model_load_weights((*out)->t.weights, o->model, file, folder);
+    int code = model_load_weights((*out)->t.weights, o->model, files->tensors, folder);
     if (code) nib_train_close(*out);
     return code;
 }
@@ -56,12 +57,10 @@ static int load(nib_trainer **out, const char *folder, struct trainer_options *o
 int nib_train_open(nib_trainer **out, const char *folder, int64_t sequences, int64_t length)
 {
     struct trainer_options o = { .batch = sequences, .block = length };
-    struct safetensors *file;
-    TRY(config_read(&o.model, &o.config, folder));
-    TRY(check_batch(sequences, length, o.config.context));
-    TRY(model_open_weights(&file, folder));
-    int code = load(out, folder, &o, file);
-    safetensors_close(file);
+    struct model_files files;
+    TRY(model_open(&files, folder));
+    int code = load(out, folder, &o, &files);
+    model_close(&files);
     return code;
 }
 

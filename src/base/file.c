@@ -232,6 +232,14 @@ const char *path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+int path_parent(char parent[PATH_SIZE], const char *path)
+{
+    int n = (int)(path_base(path) - path);
+    FAIL_IF(n >= PATH_SIZE, E_USAGE, "%s: the path is too long", path);
+    snprintf(parent, PATH_SIZE, "%.*s", n ? n : 1, n ? path : ".");
+    return 0;
+}
+
 /* ---- folders ---- */
 
 static int make_one(const char *path)

@@ -39,6 +39,7 @@ int  path_is_dir(const char *path);
 int  path_look(const char *path, int *is_file);                          /* the same for who must not be wrong: E_IO if the system cannot say */
 int  path_has_suffix(const char *path, const char *suffix);              /* "train.txt.gz" has ".gz" */
 const char *path_base(const char *path);                                 /* what follows the last slash */
+int  path_parent(char parent[PATH_SIZE], const char *path);                /* what stands before it; "." if nothing does */
 int  dir_make(const char *path);                                         /* and its parents; existing is fine */
 /* Until dir_unlock or the end of the process, whichever way it ends, nobody else gets folder/.lock.  E_BUSY, and `instead` says what to do: somebody has it. */
 int  dir_lock(int *lock, const char *folder, const char *instead);

@@ -21,6 +21,7 @@ int verb_tales(int argc, char **argv);
 int verb_tokenizer(int argc, char **argv);
 int verb_report(int argc, char **argv);
 int verb_watch(int argc, char **argv);
+int verb_export(int argc, char **argv);
 
 extern volatile sig_atomic_t interrupted;    /* Ctrl-C was pressed; a second time ends the program at once */
 

@@ -25,6 +25,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); int l
     { "tales", verb_tales, 0, "stories from the built-in grammar, and its judgement of a model's" },
     { "plan", verb_plan, 0, "what a run would need and how long it would take here: nib plan config/gpt2.conf" },
     { "sweep", verb_sweep, 1, "a run for each of some values: nib sweep config/gpt2.conf --learning_rate=1e-3,3e-4" },
+    { "export", verb_export, 0, "a model as other tools have it: nib export out --to=nanogpt" },
     { "check", verb_check, 0, "whether a run, a model or prepared data is what was written" },
     { "bench", verb_bench, 0, "the speed of training and of writing: nib bench train --model=tiny" },
 };

@@ -8,7 +8,7 @@
 #include "base/sums.h"
 #include "cli/cli.h"
 #include "cpu/cpu.h"
-#include "file/safetensors.h"
+#include "file/tensors.h"
 #include "infer/engine.h"
 #include "train/checkpoint.h"
 #include "train/retention.h"
@@ -34,10 +34,10 @@ static int tell(const char *folder, int code, const char *how)
 
 /* ---- a model ---- */
 
-static int check_numbers(const struct safetensors *file, const char *folder)
+static int check_numbers(const struct tensors *file, const char *folder)
 {
-    for (int i = 0; i < safetensors_count(file); i++) {
-        const struct st_tensor *t = safetensors_at(file, i);
+    for (int i = 0; i < tensors_count(file); i++) {
+        const struct file_tensor *t = tensors_at(file, i);
         FAIL_IF(!are_finite(t->data, t->type, t->size / dtype_size(t->type)), E_DATA, "%s: %s holds a number that is not finite", folder, t->name);
     }
     return 0;
@@ -48,7 +48,7 @@ static int check_unsigned_model(const char *folder)
     struct engine e;
     TRY(cpu_init(NULL, 0));
     TRY(engine_open(&e, folder, &(struct engine_options){ .type = F32, .rows = 1 }));
-    int code = check_numbers(e.file, folder);
+    int code = check_numbers(e.files.tensors, folder);
     engine_close(&e);
     return code;
 }

@@ -49,7 +49,7 @@ static int evaluate(const struct eval_options *o, const char *folder, const stru
     struct config c;
     struct engine e;
     struct evaluation result;
-    TRY(config_read(&m, &c, folder));
+    TRY(model_describe(&m, &c, folder));
     int64_t block = o->block_size ? o->block_size : c.context, rows = o->batch_size ? o->batch_size * block : block > 4096 ? block : 4096 / block * block;
     FAIL_IF(block > c.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)c.context, folder);
     FAIL_IF(d->needs > c.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld: they do not belong together", d->folder, (long long)d->needs - 1, (long long)c.vocab);

@@ -26,7 +26,7 @@ static int config_of(const struct info_options *o, int argc, char **argv, const 
     if (argc) {
         TRY(hub_find(folder, argv[0], screen_transfer, argv[0]));
         screen_clear();
-        return config_read(m, c, folder);
+        return model_describe(m, c, folder);
     }
     train_config(&o->s, 0, m, c);
     return config_check(*m, c);

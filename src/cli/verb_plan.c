@@ -52,7 +52,7 @@ static int find_model(struct outlook *k, struct text *notices)
     if (!strcmp(from, "resume")) from = s->out_dir;
     if (!strcmp(from, "scratch")) return 0;
     if (train_known(from, &k->o.config)) return 0;
-    TRY(config_read(&k->o.model, &k->o.config, from));
+    TRY(model_describe(&k->o.model, &k->o.config, from));
     if (s->block_size < k->o.config.context) k->o.config.context = s->block_size;
     return 0;
 }

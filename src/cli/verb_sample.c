@@ -168,7 +168,7 @@ static int open_and_sample(const struct sample_options *o, const char *folder, c
     const struct model *m;
     struct config c;
     struct engine e;
-    TRY(config_read(&m, &c, folder));
+    TRY(model_describe(&m, &c, folder));
     struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = streams_for(o, &c),
                                  .tokenizer = strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL };
     TRY(engine_open(&e, folder, &eo));

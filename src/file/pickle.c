@@ -14,6 +14,8 @@ struct machine {
     size_t op_at;                        /* where the current opcode is */
     const char *op, *what;
     struct arena *memory;
+    const struct pickle_names *names;    /* NULL: nothing may be named */
+    size_t again;                        /* items of tuples that are there again */
     struct pickle **stack, **memo;       /* `room` of each; NULL in stack: a mark, in memo: nothing stored */
     size_t n, n_memo, room;
 };
@@ -182,13 +184,103 @@ static int op_memoize(struct machine *m, uint64_t n)
     return op_put(m, m->n_memo);
 }
 
-/* A container never leaves the place where it was put first: this makes the result a tree. */
+/* A container never leaves the place where it was put first: this makes the result a tree.  A tuple of scalars, which nothing can be added
+ * to any more, may be there again, as long as all these items are not more than the bytes of the file. */
 static int op_get(struct machine *m, uint64_t n)
 {
     if (n >= m->room || !m->memo[n]) return refuse(m, "nothing was stored there");
-    if (m->memo[n]->depth) return refuse(m, "a list, tuple or dict that is there twice or contains itself is not supported");
-    m->stack[m->n++] = m->memo[n];
+    struct pickle *p = m->memo[n];
+    if (p->depth && (p->kind != PICKLE_TUPLE || p->depth > 1)) return refuse(m, "a list, tuple or dict that is there twice or contains itself is not supported");
+    m->again += p->n;
+    if (m->again > m->room) return refuse(m, "one tuple is there too often");
+    m->stack[m->n++] = p;
     return 0;
+}
+
+/* ---- names and calls: noted, never followed ---- */
+
+#define DATA_ONLY "refused: only dicts, lists, tuples, strings and numbers are read, and nothing is executed"
+
+static int may_name(const struct machine *m) { return m->names ? 0 : refuse(m, DATA_ONLY); }
+
+static int take_line(struct machine *m, const char **line, size_t *n)
+{
+    const uint8_t *end = memchr(m->at, '\n', (size_t)(m->end - m->at));
+    if (!end) return refuse(m, "the file is cut off");
+    *line = (const char *)m->at;
+    *n = (size_t)(end - m->at);
+    m->at = end + 1;
+    return 0;
+}
+
+/* The one of the listed names that this is. */
+static const char *listed(const struct pickle_names *names, const char *module, size_t m, const char *name, size_t n)
+{
+    for (int i = -1; i < 0 || names->others[i]; i++) {
+        const char *one = i < 0 ? names->dict : names->others[i];
+        if (strlen(one) == m + 1 + n && !memcmp(one, module, m) && one[m] == ' ' && !memcmp(one + m + 1, name, n)) return one;
+    }
+    return NULL;
+}
+
+static int push_global(struct machine *m, const char *module, size_t m_size, const char *name, size_t n_size)
+{
+    const char *one = listed(m->names, module, m_size, name, n_size);
+    FAIL_IF(!one, E_DATA, "%s: byte %zu: %s: %.*s.%.*s is not known here, and nothing is executed", m->what, m->op_at, m->op, (int)(m_size < 100 ? m_size : 100), module,
+            (int)(n_size < 100 ? n_size : 100), name);
+    return push(m, (struct pickle){ .kind = PICKLE_GLOBAL, .string = one, .size = strlen(one) });
+}
+
+static int op_global(struct machine *m, uint64_t unused)
+{
+    const char *module = "", *name = "";
+    size_t m_size = 0, n_size = 0;
+    (void)unused;
+    TRY(may_name(m));
+    TRY(take_line(m, &module, &m_size));
+    TRY(take_line(m, &name, &n_size));
+    return push_global(m, module, m_size, name, n_size);
+}
+
+static int op_stack_global(struct machine *m, uint64_t count)
+{
+    struct pickle **items;
+    size_t n;
+    TRY(may_name(m));
+    TRY(pop(m, count, &items, &n));
+    if (items[0]->kind != PICKLE_STRING || items[1]->kind != PICKLE_STRING) return refuse(m, "a module and a name were expected");
+    return push_global(m, items[0]->string, items[0]->size, items[1]->string, items[1]->size);
+}
+
+static int op_call(struct machine *m, uint64_t count)
+{
+    struct pickle **items, call = { .kind = PICKLE_CALL, .depth = 1 };
+    size_t n;
+    TRY(may_name(m));
+    TRY(pop(m, count, &items, &n));
+    if (items[0]->kind != PICKLE_GLOBAL || items[1]->kind != PICKLE_TUPLE) return refuse(m, "a name and its arguments were expected");
+    if (items[0]->string == m->names->dict) return items[1]->n ? refuse(m, "arguments of a dict") : op_empty(m, PICKLE_DICT);
+    TRY(add(m, &call, items, n));
+    return push(m, call);
+}
+
+static int op_stored(struct machine *m, uint64_t count)
+{
+    struct pickle **items, stored = { .kind = PICKLE_STORED, .depth = 1 };
+    size_t n;
+    TRY(may_name(m));
+    TRY(pop(m, count, &items, &n));
+    TRY(add(m, &stored, items, n));
+    return push(m, stored);
+}
+
+static int op_build(struct machine *m, uint64_t count)
+{
+    struct pickle **items;
+    size_t n;
+    TRY(may_name(m));
+    TRY(pop(m, count, &items, &n));
+    return top(m) && top(m)->depth ? 0 : refuse(m, "there is no value that could have attributes");
 }
 
 /* ---- opcodes ---- */
@@ -251,17 +343,19 @@ static const struct op { const char *name; uint8_t argument, constant; int (*run
     ['h'] = { "BINGET", 1, 0, op_get },
     ['j'] = { "LONG_BINGET", 4, 0, op_get },
 
-    /* These name classes and functions, call them, or ask the reader for objects. */
-    ['c'] = { .name = "GLOBAL" },
-    [0x93] = { .name = "STACK_GLOBAL" },
-    ['R'] = { .name = "REDUCE" },
-    ['b'] = { .name = "BUILD" },
+    /* These name classes and functions, call them, or ask the reader for objects: only for a reader that lists names. */
+    ['c'] = { "GLOBAL", 0, 0, op_global },
+    [0x93] = { "STACK_GLOBAL", 0, 2, op_stack_global },
+    ['R'] = { "REDUCE", 0, 2, op_call },
+    ['b'] = { "BUILD", 0, 1, op_build },
+    ['Q'] = { "BINPERSID", 0, 1, op_stored },
+
+    /* These do, too, or belong to them. */
     ['i'] = { .name = "INST" },
     ['o'] = { .name = "OBJ" },
     [0x81] = { .name = "NEWOBJ" },
     [0x92] = { .name = "NEWOBJ_EX" },
     ['P'] = { .name = "PERSID" },
-    ['Q'] = { .name = "BINPERSID" },
     [0x82] = { .name = "EXT1" },
     [0x83] = { .name = "EXT2" },
     [0x84] = { .name = "EXT4" },
@@ -299,15 +393,15 @@ static int step(struct machine *m, const struct op **op)
     FAIL_IF(!(*op)->name, E_DATA, "%s: byte %zu: 0x%02x is no opcode: not a pickle, or damaged", m->what, m->op_at, *m->at);
     m->at++;
     m->op = (*op)->name;
-    if (!(*op)->run) return refuse(m, "refused: only dicts, lists, tuples, strings and numbers are read, and nothing is executed");
+    if (!(*op)->run) return refuse(m, DATA_ONLY);
     TRY(take_bytes(m, (*op)->argument, &bytes));
     memcpy(&n, bytes, (*op)->argument);
     return (*op)->run(m, (*op)->argument ? n : (*op)->constant);
 }
 
-int pickle_parse(struct pickle **root, struct arena *memory, const uint8_t *bytes, size_t size, const char *what)
+int pickle_parse(struct pickle **root, struct arena *memory, const uint8_t *bytes, size_t size, const struct pickle_names *names, const char *what)
 {
-    struct machine m = { .start = bytes, .at = bytes, .end = bytes + size, .what = what, .memory = memory, .room = size };
+    struct machine m = { .start = bytes, .at = bytes, .end = bytes + size, .what = what, .memory = memory, .names = names, .room = size };
     const struct op *op = NULL;
     *root = NULL;
     m.stack = calloc(size + 1, sizeof *m.stack);
@@ -339,7 +433,28 @@ static void put_number(struct text *out, char op, size_t n)  /* BININT and BINUN
     text_bytes(out, bytes, sizeof bytes);
 }
 
-static void put_string(struct text *out, const char *string)
+void pickle_begin(struct text *out) { text_bytes(out, "\x80\2", 2); }
+void pickle_put_bool(struct text *out, int value) { text_add(out, value ? "\x88" : "\x89"); }
+void pickle_open_dict(struct text *out) { text_add(out, "}("); }
+void pickle_close_dict(struct text *out) { text_add(out, "u"); }
+void pickle_end(struct text *out) { text_add(out, "."); }
+
+void pickle_put_int(struct text *out, int64_t value)         /* LONG1 of eight bytes where four do not hold it */
+{
+    text_bytes(out, value == (int32_t)value ? "J" : "\x8a\x8", value == (int32_t)value ? 1 : 2);
+    text_bytes(out, &value, value == (int32_t)value ? 4 : sizeof value);
+}
+
+void pickle_put_real(struct text *out, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits = __builtin_bswap64(bits);
+    text_add(out, "G");
+    text_bytes(out, &bits, sizeof bits);
+}
+
+void pickle_put_string(struct text *out, const char *string)
 {
     put_number(out, 'X', strlen(string));
     text_add(out, string);
@@ -348,19 +463,19 @@ static void put_string(struct text *out, const char *string)
 void pickle_write_meta(struct text *out, const char *const *symbols, size_t n)
 {
     text_add(out, "\x80\x04}(");                             /* PROTO 4, EMPTY_DICT, MARK */
-    put_string(out, "vocab_size");
+    pickle_put_string(out, "vocab_size");
     put_number(out, 'J', n);
-    put_string(out, "itos");
+    pickle_put_string(out, "itos");
     text_add(out, "}(");
     for (size_t i = 0; i < n; i++) {
         put_number(out, 'J', i);
-        put_string(out, symbols[i]);
+        pickle_put_string(out, symbols[i]);
     }
     text_add(out, "u");                                      /* SETITEMS */
-    put_string(out, "stoi");
+    pickle_put_string(out, "stoi");
     text_add(out, "}(");
     for (size_t i = 0; i < n; i++) {
-        put_string(out, symbols[i]);
+        pickle_put_string(out, symbols[i]);
         put_number(out, 'J', i);
     }
     text_add(out, "uu.");                                    /* SETITEMS twice, STOP */
@@ -379,13 +494,17 @@ static size_t count(const struct pickle *p, int depth)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct arena memory = { 0 };
-    struct pickle *root;
-    if (!pickle_parse(&root, &memory, data, size, "fuzz")) {
-        if (count(root, 0) > size) abort();                  /* a tree: each value has an opcode of its own */
-        pickle_get(root, "itos");
+    static const char *const others[] = { "torch FloatStorage", "torch._utils _rebuild_tensor_v2", NULL };
+    static const struct pickle_names names = { "collections OrderedDict", others };
+    for (int may = 0; may < 2; may++) {
+        struct arena memory = { 0 };
+        struct pickle *root;
+        if (!pickle_parse(&root, &memory, data, size, may ? &names : NULL, "fuzz")) {
+            if (count(root, 0) > 2 * size) abort();          /* a tree: each value has an opcode of its own, or is counted */
+            pickle_get(root, "itos");
+        }
+        arena_free(&memory);
     }
-    arena_free(&memory);
     return 0;
 }
 #endif

@@ -22,15 +22,15 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are used as t
 
 enum { LENGTH_SIZE = 8, MAX_HEADER = 100 * 1000 * 1000, DATA_ALIGN = 64 };
 
-struct entry { struct st_tensor t; size_t begin, end; struct entry *next; };     /* begin, end: data_offsets */
+struct entry { struct file_tensor t; size_t begin, end; struct entry *next; };   /* begin, end: data_offsets */
 struct pair { const char *key, *value; struct pair *next; };                     /* of the metadata */
 
-struct safetensors {
-    struct file_map map;                 /* empty if the bytes are the caller's */
-    struct arena memory;                 /* for all that follows */
+/* One file's header. */
+struct header {
+    struct arena *memory;
     struct entry *entry;                 /* two lists, the last of the header first ... */
     struct pair *pair;
-    struct entry **by_data, **by_name;   /* ... and the same in order, to walk and to search */
+    struct entry **by_data, **by_name;   /* ... and the same in order */
     struct pair **by_key;
     int n, n_pairs, has_metadata;
 };
@@ -57,18 +57,9 @@ static int find_type(const char *name, enum dtype *type)
     return 0;
 }
 
-/* Bytes of a shape; 0 if they cannot be counted, as when an early product overflows though a later dimension is 0. */
-static int tensor_size(const struct st_tensor *t, size_t *size)
-{
-    *size = dtype_size(t->type);
-    for (int i = 0; i < t->n_dims; i++)
-        if (t->dim[i] < 0 || !size_mul(*size, (size_t)t->dim[i], size)) return 0;
-    return 1;
-}
-
 /* ---- the JSON of the header: each function takes one thing, or says at which byte of the file what was expected ---- */
 
-struct cursor { const char *start, *at, *end, *what; struct safetensors *s; };
+struct cursor { const char *start, *at, *end, *what; struct header *s; };
 
 static int unexpected(const struct cursor *c, const char *wanted)
 {
@@ -116,8 +107,8 @@ static int take_string(struct cursor *c, const char **string)
         plain &= *at >= ' ' && *at <= '~' && *at != '\\';
         if (*at == '\\' && at + 1 < c->end) at++;
     }
-    *string = at < c->end ? unquote(&c->s->memory, open, (size_t)(at + 1 - open), plain) : NULL;
-    FAIL_IF(c->s->memory.failed, E_MEMORY, "%s: no memory for the names", c->what);
+    *string = at < c->end ? unquote(c->s->memory, open, (size_t)(at + 1 - open), plain) : NULL;
+    FAIL_IF(c->s->memory->failed, E_MEMORY, "%s: no memory for the names", c->what);
     if (!*string) return unexpected(c, "a JSON string in valid UTF-8, without NUL,");
     c->at = at + 1;
     return 0;
@@ -208,12 +199,12 @@ static int no_memory(const struct cursor *c)
 
 static int take_metadata(struct cursor *c)
 {
-    struct safetensors *s = c->s;
+    struct header *s = c->s;
     FAIL_IF(s->has_metadata++, E_DATA, "%s: __metadata__ is there twice", c->what);
     TRY(take(c, '{'));
     if (next_is(c, '}')) return 0;
     do {
-        struct pair *p = arena_take(&s->memory, sizeof *p);
+        struct pair *p = arena_take(s->memory, sizeof *p);
         if (!p) return no_memory(c);
         TRY(take_string(c, &p->key));
         TRY(take(c, ':'));
@@ -227,12 +218,12 @@ static int take_metadata(struct cursor *c)
 
 static int take_member(struct cursor *c)
 {
-    struct safetensors *s = c->s;
+    struct header *s = c->s;
     const char *name;
     TRY(take_string(c, &name));
     TRY(take(c, ':'));
     if (!strcmp(name, "__metadata__")) return take_metadata(c);
-    struct entry *e = arena_take(&s->memory, sizeof *e);
+    struct entry *e = arena_take(s->memory, sizeof *e);
     if (!e) return no_memory(c);
     e->t.name = name;
     e->next = s->entry;
@@ -276,12 +267,12 @@ static int by_key(const void *a, const void *b)
 /* Sorting also finds the names that are there twice; the reference keeps the last of them. */
 static int put_in_order(struct cursor *c)
 {
-    struct safetensors *s = c->s;
+    struct header *s = c->s;
     size_t n = (size_t)s->n, m = (size_t)s->n_pairs, i = 0;  /* each has its bytes in the header: no overflow */
-    s->by_data = arena_take(&s->memory, n * sizeof *s->by_data);
-    s->by_name = arena_take(&s->memory, n * sizeof *s->by_name);
-    s->by_key = arena_take(&s->memory, m * sizeof *s->by_key);
-    if (s->memory.failed) return no_memory(c);
+    s->by_data = arena_take(s->memory, n * sizeof *s->by_data);
+    s->by_name = arena_take(s->memory, n * sizeof *s->by_name);
+    s->by_key = arena_take(s->memory, m * sizeof *s->by_key);
+    if (s->memory->failed) return no_memory(c);
     for (struct entry *e = s->entry; e; e = e->next) s->by_data[i] = s->by_name[i] = e, i++;
     i = 0;
     for (struct pair *p = s->pair; p; p = p->next) s->by_key[i++] = p;
@@ -304,7 +295,7 @@ static int lay_out(struct cursor *c, const uint8_t *data, size_t size)
         struct entry *e = c->s->by_data[i];
         FAIL_IF(e->begin != at || e->end < at, E_DATA, "%s: tensor %.200s: its data_offsets are %zu, %zu; the first should be %zu",
                 c->what, e->t.name, e->begin, e->end, at);
-        FAIL_IF(!tensor_size(&e->t, &need) || need != e->end - at, E_DATA, "%s: tensor %.200s: its shape does not fit its %zu bytes",
+        FAIL_IF(!file_tensor_bytes(&e->t, &need) || need != e->end - at, E_DATA, "%s: tensor %.200s: its shape does not fit its %zu bytes",
                 c->what, e->t.name, e->end - at);
         FAIL_IF(e->end > size, E_DATA, "%s: tensor %.200s: ends at byte %zu of %zu: the file is cut off", c->what, e->t.name,
                 e->end, size);
@@ -316,7 +307,7 @@ static int lay_out(struct cursor *c, const uint8_t *data, size_t size)
     return 0;
 }
 
-static int read_header(struct safetensors *s, const char *header, size_t n, const uint8_t *data, size_t size, const char *what)
+static int read_header(struct header *s, const char *header, size_t n, const uint8_t *data, size_t size, const char *what)
 {
     struct cursor c = { .start = header, .at = header, .end = header + n, .what = what, .s = s };
     FAIL_IF(memchr(header, 0, n), E_DATA, "%s: NUL bytes in its header", what);      /* jansson passes over them */
@@ -327,7 +318,7 @@ static int read_header(struct safetensors *s, const char *header, size_t n, cons
 
 /* ---- reading ---- */
 
-static int parse(struct safetensors *s, const uint8_t *bytes, size_t size, const char *what)
+static int parse(struct header *s, const uint8_t *bytes, size_t size, const char *what)
 {
     uint64_t n;
     FAIL_IF(size < LENGTH_SIZE, E_DATA, "%s: %zu bytes are too few for a safetensors file", what, size);
@@ -340,66 +331,47 @@ static int parse(struct safetensors *s, const uint8_t *bytes, size_t size, const
     return read_header(s, (const char *)header, n, data, size - LENGTH_SIZE - n, what);
 }
 
-int safetensors_parse(struct safetensors **s, const uint8_t *bytes, size_t size, const char *what)
+static int add_all(struct tensors *t, const uint8_t *bytes, size_t size, const char *what)
 {
-    *s = calloc(1, sizeof **s);
-    FAIL_IF(!*s, E_MEMORY, "%s: no memory", what);
-    int failed = parse(*s, bytes, size, what);
+    struct header s = { .memory = tensors_memory(t) };
+    TRY(parse(&s, bytes, size, what));
+    for (int i = 0; i < s.n; i++) TRY(tensors_add(t, &s.by_data[i]->t));
+    for (int i = 0; i < s.n_pairs; i++) TRY(tensors_note(t, s.by_key[i]->key, s.by_key[i]->value));
+    return 0;
+}
+
+int safetensors_add(struct tensors *t, const char *path)
+{
+    struct file_map map;
+    TRY(tensors_map(t, &map, path));
+    return add_all(t, map.at, map.size, path);
+}
+
+/* From the caller's bytes, or, where they are NULL, from the file `what`. */
+static int open_set(struct tensors *t, const uint8_t *bytes, size_t size, const char *what)
+{
+    TRY(bytes ? add_all(t, bytes, size, what) : safetensors_add(t, what));
+    return tensors_settle(t, what);
+}
+
+int safetensors_parse(struct tensors **t, const uint8_t *bytes, size_t size, const char *what)
+{
+    TRY(tensors_new(t));
+    int failed = open_set(*t, bytes, size, what);
     if (failed) {
-        safetensors_close(*s);
-        *s = NULL;
+        tensors_close(*t);
+        *t = NULL;
     }
     return failed;
 }
 
-int safetensors_open(struct safetensors **s, const char *path)
-{
-    struct file_map map;
-    *s = NULL;
-    TRY(file_open_map(&map, path));
-    int failed = safetensors_parse(s, map.at, map.size, path);
-    if (failed) file_close_map(&map);
-    else (*s)->map = map;
-    return failed;
-}
-
-void safetensors_close(struct safetensors *s)
-{
-    if (!s) return;
-    file_close_map(&s->map);
-    arena_free(&s->memory);
-    free(s);
-}
-
-int safetensors_count(const struct safetensors *s)
-{
-    return s->n;
-}
-
-const struct st_tensor *safetensors_at(const struct safetensors *s, int i)
-{
-    return &s->by_data[i]->t;
-}
-
-const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name)
-{
-    const struct entry key = { .t.name = name }, *wanted = &key;
-    struct entry **found = bsearch(&wanted, s->by_name, (size_t)s->n, sizeof *s->by_name, by_name);
-    return found ? &(*found)->t : NULL;
-}
-
-const char *safetensors_metadata(const struct safetensors *s, const char *key)
-{
-    const struct pair pair = { .key = key }, *wanted = &pair;
-    struct pair **found = bsearch(&wanted, s->by_key, (size_t)s->n_pairs, sizeof *s->by_key, by_key);
-    return found ? (*found)->value : NULL;
-}
+int safetensors_open(struct tensors **t, const char *path) { return safetensors_parse(t, NULL, 0, path); }
 
 /* ---- writing ---- */
 
 static int by_rank(const void *a, const void *b)
 {
-    const struct st_tensor *x = *(const struct st_tensor *const *)a, *y = *(const struct st_tensor *const *)b;
+    const struct file_tensor *x = *(const struct file_tensor *const *)a, *y = *(const struct file_tensor *const *)b;
     return x->type == y->type ? strcmp(x->name, y->name) : rank[y->type] - rank[x->type];
 }
 
@@ -415,7 +387,7 @@ static void print_metadata(struct text *h, const char *const *pair)
     text_add(h, "}");
 }
 
-static void print_entry(struct text *h, const struct st_tensor *t, size_t begin)
+static void print_entry(struct text *h, const struct file_tensor *t, size_t begin)
 {
     text_add(h, ",");
     json_quote(h, t->name);
@@ -426,7 +398,7 @@ static void print_entry(struct text *h, const struct st_tensor *t, size_t begin)
 
 /* h: the length and the JSON, which spaces pad so that the data is aligned.  It must pass our own reader: then names are unique,
  * sizes fit their shapes, and the file can be read again. */
-static int make_header(struct text *h, const struct st_tensor *const *order, int n, const char *const *metadata, const char *path)
+static int make_header(struct text *h, const struct file_tensor *const *order, int n, const char *const *metadata, const char *path)
 {
     size_t begin = 0;
     text_bytes(h, (char[LENGTH_SIZE]){ 0 }, LENGTH_SIZE);
@@ -442,9 +414,10 @@ static int make_header(struct text *h, const struct st_tensor *const *order, int
     FAIL_IF(length > MAX_HEADER, E_MODEL, "%s: its header would have %zu bytes, more than the %d that are allowed", path, h->size,
             MAX_HEADER);
     memcpy(h->at, &length, sizeof length);
-    struct safetensors check = { 0 };
+    struct arena memory = { 0 };
+    struct header check = { .memory = &memory };
     int failed = read_header(&check, h->at + LENGTH_SIZE, length, NULL, begin, path);
-    arena_free(&check.memory);
+    arena_free(&memory);
     return failed;
 }
 
@@ -452,7 +425,7 @@ struct output {
     struct file_writer file;
     struct sha256 sum;
     struct text header;
-    const struct st_tensor *t, **order;
+    const struct file_tensor *t, **order;
     int n;
     int (*fill)(void *context, int i, void *buffer);
     void *context, *buffer;              /* buffer: as large as the largest tensor that fill makes */
@@ -483,7 +456,7 @@ static int write_all(struct output *o)
     sha256_start(&o->sum);
     TRY(put(o, o->header.at, o->header.size));
     for (int i = 0; i < o->n; i++) {
-        const struct st_tensor *t = o->order[i];
+        const struct file_tensor *t = o->order[i];
         if (t->size == 0) continue;
         if (!t->data) TRY(o->fill(o->context, (int)(t - o->t), o->buffer));
         TRY(put(o, t->data ? t->data : o->buffer, t->size));
@@ -491,7 +464,7 @@ static int write_all(struct output *o)
     return file_commit(&o->file);
 }
 
-int safetensors_write(const char *path, const struct st_tensor *t, int n, const char *const *metadata,
+int safetensors_write(const char *path, const struct file_tensor *t, int n, const char *const *metadata,
                       int (*fill)(void *context, int i, void *buffer), void *context, char sha256[65])
 {
     struct output o = { .file.fd = -1, .t = t, .n = n, .fill = fill, .context = context };
@@ -510,17 +483,17 @@ int safetensors_write(const char *path, const struct st_tensor *t, int n, const 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct safetensors *s;
+    struct tensors *s;
     if (safetensors_parse(&s, data, size, "fuzz")) return 0;
     const uint8_t *at = NULL;
-    for (int i = 0; i < safetensors_count(s); i++) {         /* tensors tile the rest of the file, and are found by name */
-        const struct st_tensor *t = safetensors_at(s, i);
-        if (safetensors_find(s, t->name) != t || (at && t->data != at)) abort();
+    for (int i = 0; i < tensors_count(s); i++) {         /* tensors tile the rest of the file, and are found by name */
+        const struct file_tensor *t = tensors_at(s, i);
+        if (tensors_find(s, t->name) != t || (at && t->data != at)) abort();
         at = (const uint8_t *)t->data + t->size;
     }
     if (at && at != data + size) abort();
-    safetensors_metadata(s, "format");
-    safetensors_close(s);
+    tensors_metadata(s, "format");
+    tensors_close(s);
     return 0;
 }
 #endif

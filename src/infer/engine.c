@@ -3,10 +3,11 @@
 
 #include "base/error.h"
 #include "cpu/cpu.h"
-#include "file/safetensors.h"
 
-static int open_tokenizer(struct engine *e, const char *folder, const char *name)
+static int open_tokenizer(struct engine *e, const char *path, const char *name)
 {
+    char folder[PATH_SIZE];
+    TRY(model_folder(folder, path));
     if (name) return tokenizer_find(&e->tokenizer, name, folder);
     int is;
     TRY(tokenizer_look(folder, &is));
@@ -33,22 +34,22 @@ static int plan_all(struct engine *e, const struct engine_options *o)
     return 0;
 }
 
-static int open_all(struct engine *e, const char *folder, const struct engine_options *o)
+static int open_all(struct engine *e, const char *path, const struct engine_options *o)
 {
-    TRY(config_read(&e->model, &e->config, folder));
-    TRY(open_tokenizer(e, folder, o->tokenizer));
-    TRY(model_open_weights(&e->file, folder));
-    model_settle_head(e->model, &e->config, e->file);
+    TRY(model_open(&e->files, path));
+    e->model = e->files.model;
+    e->config = e->files.config;
+    TRY(open_tokenizer(e, path, o->tokenizer));
     if (o->context && o->context < e->config.context) e->config.context = o->context;
-    FAIL_IF(e->tokenizer && tokenizer_vocab(e->tokenizer) > e->config.vocab, E_DATA, "%s: the tokenizer has %u tokens, the model %lld", folder,
+    FAIL_IF(e->tokenizer && tokenizer_vocab(e->tokenizer) > e->config.vocab, E_DATA, "%s: the tokenizer has %u tokens, the model %lld", path,
             tokenizer_vocab(e->tokenizer), (long long)e->config.vocab);
     TRY(weights_new(&e->weights, &cpu_backend, o->type == BF16 ? FROZEN : MAPPED));
     e->weights->frozen_type = o->type;
-    if (o->type == F32) TRY(model_offer_weights(e->weights, e->model, e->file));
+    if (o->type == F32) TRY(model_offer_weights(e->weights, e->model, e->files.tensors));
     TRY(plan_all(e, o));
-    TRY(model_check_weights(e->weights, e->model, e->file, folder));     /* before memory is taken by the word of config.json alone */
+    TRY(model_check_weights(e->weights, e->model, e->files.tensors, path));     /* before memory is taken by the word of config.json alone */
     TRY(weights_place(e->weights));
-    return model_load_weights(e->weights, e->model, e->file, folder);
+    return model_load_weights(e->weights, e->model, e->files.tensors, path);
 }
 
 static int make_all(struct engine *e, uint64_t seed, const struct engine_options *o)
@@ -61,10 +62,10 @@ static int make_all(struct engine *e, uint64_t seed, const struct engine_options
     return model_init_weights(e->weights, e->model, &e->config, seed);
 }
 
-int engine_open(struct engine *e, const char *folder, const struct engine_options *o)
+int engine_open(struct engine *e, const char *path, const struct engine_options *o)
 {
     *e = (struct engine){ 0 };
-    int code = open_all(e, folder, o);
+    int code = open_all(e, path, o);
     if (code) engine_close(e);
     return code;
 }
@@ -82,7 +83,7 @@ void engine_close(struct engine *e)
     session_free(&e->session);
     batch_close(&e->batch);
     weights_free(e->weights);
-    safetensors_close(e->file);
+    model_close(&e->files);
     tokenizer_free(e->tokenizer);
     *e = (struct engine){ 0 };
 }

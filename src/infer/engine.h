@@ -14,16 +14,16 @@ struct engine_options {
 
 struct engine {
     const struct model *model;
-    struct config config;
+    struct config config;                /* as files.config, but for what engine_options ask */
     struct tokenizer *tokenizer;         /* NULL: the folder has none */
-    struct safetensors *file;
+    struct model_files files;
     struct weights *weights;
     struct session session;
     struct plan *eval;
     struct batch batch;                  /* of the evaluation plan's size */
 };
 
-int  engine_open(struct engine *e, const char *folder, const struct engine_options *o);
+int  engine_open(struct engine *e, const char *path, const struct engine_options *o);
 /* The same without a folder: weights drawn by the seed, no tokenizer; to measure speed by. */
 int  engine_make(struct engine *e, const struct model *m, const struct config *c, uint64_t seed, const struct engine_options *o);
 void engine_close(struct engine *e);

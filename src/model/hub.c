@@ -75,9 +75,9 @@ static int download(const char *folder, const char *name, void (*progress)(void 
 
 int hub_find(char folder[PATH_SIZE], const char *name, void (*progress)(void *context, uint64_t now, uint64_t all), void *context)
 {
-    if (path_is_dir(name) || !is_known(name)) {
-        FAIL_IF(snprintf(folder, PATH_SIZE, "%s", name) >= PATH_SIZE, E_USAGE, "the name of the model folder is too long");
-        FAIL_IF(!path_is_dir(folder), E_IO, "%s: no such model folder (nor one of gpt2, gpt2-medium, gpt2-large, gpt2-xl)", name);
+    if (path_is_dir(name) || path_is_file(name) || !is_known(name)) {
+        FAIL_IF(snprintf(folder, PATH_SIZE, "%s", name) >= PATH_SIZE, E_USAGE, "the name of the model is too long");
+        FAIL_IF(!path_is_dir(folder) && !path_is_file(folder), E_IO, "%s: no such model folder or file (nor one of gpt2, gpt2-medium, gpt2-large, gpt2-xl)", name);
         return 0;
     }
     if (in_hub(folder, name)) return 0;

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 
-/* A folder with config.json and model.safetensors: `name` itself if it is a folder; for a GPT-2 name Hugging Face's cache
+/* What model_open takes: `name` itself if it is a folder or a file; for a GPT-2 name Hugging Face's cache
  * ($HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub), nib's own cache, else a download into that; else E_IO and the
  * command that would get it. */
 int hub_find(char folder[PATH_SIZE], const char *name, void (*progress)(void *context, uint64_t now, uint64_t all), void *context);

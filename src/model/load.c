@@ -8,46 +8,35 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/rng.h"
-#include "file/safetensors.h"
+#include "file/tensors.h"
 #include "model/model.h"
 
 enum { MAX_NAME = 256 };
 
-int model_open_weights(struct safetensors **file, const char *folder)
-{
-    char path[PATH_SIZE], other[PATH_SIZE];
-    TRY(path_join(path, folder, "model.safetensors"));
-    if (path_is_file(path)) return safetensors_open(file, path);
-    static const char *const others[] = { "model.safetensors.index.json", "pytorch_model.bin", "ckpt.pt" };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        TRY(path_join(other, folder, others[i]));
-        FAIL_IF(path_is_file(other), E_DATA, "%s: this kind of weights cannot be read; save the model as one model.safetensors", other);
-    }
-    FAIL(E_IO, "%s: no such file; a model folder has config.json and model.safetensors", path);
-}
-
-static const struct st_tensor *find(const struct model *m, const struct safetensors *file, const char *label, const char *name)
+static const struct file_tensor *find(const struct model *m, const struct tensors *file, const char *label, const char *name)
 {
     char full[MAX_NAME];
     snprintf(full, sizeof full, "%s%s", label, name);
-    const struct st_tensor *t = safetensors_find(file, full);
+    const struct file_tensor *t = tensors_find(file, full);
     if (t) return t;
     snprintf(full, sizeof full, "%s%s%s", label, m->prefix, name);
-    return safetensors_find(file, full);
+    return tensors_find(file, full);
 }
 
-void model_settle_head(const struct model *m, struct config *c, const struct safetensors *file)
+const struct file_tensor *model_find_tensor(const struct model *m, const struct tensors *file, const char *name) { return find(m, file, "", name); }
+
+void model_settle_head(const struct model *m, struct config *c, const struct tensors *file)
 {
-    const struct st_tensor *head = find(m, file, "", "lm_head.weight"), *table = find(m, file, "", m->table);
+    const struct file_tensor *head = find(m, file, "", "lm_head.weight"), *table = find(m, file, "", m->table);
     if (!c->tied || !head || !table) return;
     c->tied = head->type == table->type && head->size == table->size && !memcmp(head->data, table->data, head->size);
 }
 
-int model_offer_weights(struct weights *w, const struct model *m, const struct safetensors *file)
+int model_offer_weights(struct weights *w, const struct model *m, const struct tensors *file)
 {
     size_t prefix = strlen(m->prefix);
-    for (int i = 0; i < safetensors_count(file); i++) {
-        const struct st_tensor *t = safetensors_at(file, i);
+    for (int i = 0; i < tensors_count(file); i++) {
+        const struct file_tensor *t = tensors_at(file, i);
         if ((t->type != F32 && t->type != BF16) || (uintptr_t)t->data % dtype_size(t->type)) continue;
         TRY(weights_offer(w, strncmp(t->name, m->prefix, prefix) ? t->name : t->name + prefix, t->type, t->data));
     }
@@ -62,7 +51,7 @@ static int shape(const struct param *p, int i, int64_t dim[2])
     return p->in == 1 ? 1 : 2;
 }
 
-static int check_shape(const struct model *m, const struct param *p, int i, const struct st_tensor *t, const char *what)
+static int check_shape(const struct model *m, const struct param *p, int i, const struct file_tensor *t, const char *what)
 {
     int64_t dim[2];
     int n = shape(p, i, dim);
@@ -73,24 +62,24 @@ static int check_shape(const struct model *m, const struct param *p, int i, cons
     return 0;
 }
 
-static int find_block(const struct model *m, const struct param *p, int i, const struct safetensors *file, const char *label, const char *what, const struct st_tensor **t)
+static int find_block(const struct model *m, const struct param *p, int i, const struct tensors *file, const char *label, const char *what, const struct file_tensor **t)
 {
     *t = find(m, file, label, p->block[i].name);
     FAIL_IF(!*t, E_DATA, "%s: tensor %s%s is missing", what, label, p->block[i].name);
     return check_shape(m, p, i, *t, what);
 }
 
-int model_check_weights(const struct weights *w, const struct model *m, const struct safetensors *file, const char *what)
+int model_check_weights(const struct weights *w, const struct model *m, const struct tensors *file, const char *what)
 {
-    const struct st_tensor *t;
+    const struct file_tensor *t;
     for (const struct param *p = w->param; p; p = p->next)
         for (int i = 0; i < p->n_block && !strstr(p->name, ".lora_"); i++) TRY(find_block(m, p, i, file, "", what, &t));
     return 0;
 }
 
-int model_load_weights(struct weights *w, const struct model *m, const struct safetensors *file, const char *what)
+int model_load_weights(struct weights *w, const struct model *m, const struct tensors *file, const char *what)
 {
-    const struct st_tensor *t;
+    const struct file_tensor *t;
     for (struct param *p = w->param; p; p = p->next) {
         if (strstr(p->name, ".lora_")) continue;
         for (int i = 0; i < p->n_block; i++) {
@@ -102,9 +91,9 @@ int model_load_weights(struct weights *w, const struct model *m, const struct sa
     return 0;
 }
 
-int model_load_range(const struct weights *w, const struct model *m, float *range, const char *label, const struct safetensors *file, const char *what)
+int model_load_range(const struct weights *w, const struct model *m, float *range, const char *label, const struct tensors *file, const char *what)
 {
-    const struct st_tensor *t;
+    const struct file_tensor *t;
     for (const struct param *p = w->param; p; p = p->next) {
         size_t at = p->at;
         for (int i = 0; i < p->n_block && p->use == TRAINED; i++) {
@@ -158,10 +147,11 @@ size_t model_parameters(const struct weights *w)
 
 #ifdef FUZZ_WEIGHTS
 #include "base/json.h"
+#include "file/safetensors.h"
 
 enum { FEW_LAYERS = 3 };                                     /* more are the same once more */
 
-static int fill(struct weights *w, const struct model *m, const struct config *c, const struct safetensors *file)
+static int fill(struct weights *w, const struct model *m, const struct config *c, const struct tensors *file)
 {
     static const struct space text = { "text", 4, 1 };
     graph *g;
@@ -183,7 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
     const struct model *m;
     struct config c;
-    struct safetensors *file;
+    struct tensors *file;
     struct weights *w;
     json_t *root;
     if (!nul || json_parse(&root, (const char *)data, (size_t)(nul - data), "fuzz")) return 0;
@@ -196,7 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fill(w, m, &c, file);
         weights_free(w);
     }
-    safetensors_close(file);
+    tensors_close(file);
     return 0;
 }
 #endif

@@ -4,6 +4,7 @@
  * apart from an optional prefix, and lie in memory as they lie in the file. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
+#include "base/file.h"
 #include "base/text.h"
 #include "graph/graph.h"
 
@@ -60,6 +61,34 @@ int config_parse(const struct model **m, struct config *c, const struct json_t *
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
 void config_describe(const struct model *m, const struct config *c, struct text *out);      /* "gpt2, 12 layers of 12 heads, ..." */
 
+/* ---- files (open.c and a page for each foreign kind) ---- */
+
+struct tensors;
+struct file_tensor;
+struct model_files { const struct model *model; struct config config; struct tensors *tensors; };        /* named and laid out as Hugging Face's */
+
+/* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
+ * or file by nanoGPT (ckpt.pt); a file by llm.c.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
+int  model_open(struct model_files *f, const char *path);
+void model_close(struct model_files *f);
+int  model_describe(const struct model **m, struct config *c, const char *path);     /* its configuration alone, at once */
+int  model_folder(char folder[PATH_SIZE], const char *path);             /* where its other files are: path, or where that file lies */
+
+/* The parameters of a model by the names and in the layout of its files, data in these; in memory. */
+int  model_list(const struct model_files *f, struct arena *memory, struct file_tensor **t, int *n);
+/* A model.safetensors, its types those of the files. */
+int  model_write(const struct model_files *f, const char *path, char sha256[65]);
+/* E_MODEL: no GPT-2 as such tools have it, head and table in one, an MLP of four widths. */
+int  model_is_plain(const struct model_files *f, const char *tool);
+
+/* nanogpt.c.  E_MODEL: another kind of model, or one that nanoGPT's has no words for. */
+int  nanogpt_open(struct model_files *f, const char *path);
+int  nanogpt_write(const struct model_files *f, const char *dataset, const char *path);  /* dataset: where sample.py looks for characters; may be empty */
+
+int  llmc_open(struct model_files *f, const char *path);                 /* llmc.c; errors as above */
+int  llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);     /* of memory that outlives it */
+int  llmc_write(const struct model_files *f, const char *path);
+
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 
 /* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */
@@ -67,21 +96,21 @@ int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, con
 /* Reads block i of a trained p back from one of the ranges of the weights: master, grad, a moment. */
 void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data);
 
-struct safetensors;
-int  model_open_weights(struct safetensors **file, const char *folder);  /* model.safetensors; other kinds are refused by name */
+/* By a parameter's name; NULL if it is not there. */
+const struct file_tensor *model_find_tensor(const struct model *m, const struct tensors *file, const char *name);
 /* A file may have a head of its own although its configuration says tied: then c->tied becomes 0. */
-void model_settle_head(const struct model *m, struct config *c, const struct safetensors *file);
+void model_settle_head(const struct model *m, struct config *c, const struct tensors *file);
 /* Before graphs are built on w, use MAPPED: what can run where it lies in the file is offered. */
-int  model_offer_weights(struct weights *w, const struct model *m, const struct safetensors *file);
+int  model_offer_weights(struct weights *w, const struct model *m, const struct tensors *file);
 /* Before or after weights_place: are all of them there, in their shapes? */
-int  model_check_weights(const struct weights *w, const struct model *m, const struct safetensors *file, const char *what);
+int  model_check_weights(const struct weights *w, const struct model *m, const struct tensors *file, const char *what);
 /* After weights_place: everything that is not mapped is filled.  A position table larger than ours is cropped. */
-int  model_load_weights(struct weights *w, const struct model *m, const struct safetensors *file, const char *what);
+int  model_load_weights(struct weights *w, const struct model *m, const struct tensors *file, const char *what);
 int  model_init_weights(struct weights *w, const struct model *m, const struct config *c, uint64_t seed);
 int  model_save_weights(const struct weights *w, const struct model *m, const struct config *c, const char *path, char sha256[65]);
 /* Other ranges of the trained weights, such as moments, in one file: label[i] stands before the names of range[i]. */
 int  model_save_ranges(const struct weights *w, const struct model *m, const float *const *range, const char *const *label, int n, const char *path, char sha256[65]);
-int  model_load_range(const struct weights *w, const struct model *m, float *range, const char *label, const struct safetensors *file, const char *what);
+int  model_load_range(const struct weights *w, const struct model *m, float *range, const char *label, const struct tensors *file, const char *what);
 size_t model_parameters(const struct weights *w);                        /* elements */
 
 #endif

@@ -9,7 +9,7 @@
 
 /* What each tensor of the file is filled from: a block of a parameter in one of the weights' ranges, or zeros. */
 struct source { const struct param *p; int block; const float *range; };
-struct saving { const struct weights *w; const struct model *m; struct st_tensor *t; struct source *from; int n; struct arena names; };
+struct saving { const struct weights *w; const struct model *m; struct file_tensor *t; struct source *from; int n; struct arena names; };
 
 static int fill(void *context, int i, void *buffer)
 {
@@ -22,7 +22,7 @@ static int fill(void *context, int i, void *buffer)
 
 static void add(struct saving *s, const char *name, int n_dims, int64_t rows, int64_t cols, struct source from)
 {
-    s->t[s->n] = (struct st_tensor){ .name = name, .type = F32, .n_dims = n_dims, .dim = { rows, cols }, .size = (size_t)(rows * cols) * sizeof(float) };
+    s->t[s->n] = (struct file_tensor){ .name = name, .type = F32, .n_dims = n_dims, .dim = { rows, cols }, .size = (size_t)(rows * cols) * sizeof(float) };
     s->from[s->n++] = from;
 }
 
@@ -53,15 +53,95 @@ static int open_saving(struct saving *s, const struct weights *w, const struct m
     return 0;
 }
 
+static void close_saving(struct saving *s)
+{
+    arena_free(&s->names);
+    free(s->t);
+    free(s->from);
+}
+
 static int finish(struct saving *s, int code, const char *path, char sha256[65])
 {
     if (!code && s->names.failed) code = error_set(E_MEMORY, __FILE__, __LINE__, "no memory for the names of weights");
     if (!code) code = safetensors_write(path, s->t, s->n, NULL, fill, s, sha256);
-    arena_free(&s->names);
-    free(s->t);
-    free(s->from);
+    close_saving(s);
     return code;
 }
+
+/* ---- from file to file ---- */
+
+/* The parameters that a model has, without memory for them. */
+static int sketch(struct weights **w, const struct model_files *f)
+{
+    static const struct space text = { "text", 1, 1 };
+    graph *g;
+    struct plan *p;
+    TRY(weights_new(w, &null_backend, TRAINED));
+    TRY(graph_open(&g, *w, EVAL, F32, &text, 1));
+    tensor *losses = f->model->build(g, &f->config);
+    TRY(plan_new(&p, g, &losses, 1, &(struct plan_options){ 0 }));
+    return model_check_weights(*w, f->model, f->tensors, "the model");
+}
+
+/* What is saved of the sketch, each tensor with the type and the data that the files have. */
+static int list(struct saving *s, const struct model_files *f)
+{
+    for (const struct param *p = s->w->param; p; p = p->next) {
+        int from = s->n;
+        add_param(s, p, NULL, "");
+        for (int i = from; i < s->n; i++) {
+            const struct file_tensor *t = model_find_tensor(f->model, f->tensors, p->block[i - from].name);
+            s->t[i].type = t->type;
+            s->t[i].data = t->data;
+            s->t[i].size = t->size;
+            if (f->model->positions && !strcmp(p->name, f->model->positions)) s->t[i].size = param_size(p) * dtype_size(t->type);
+        }
+    }
+    return s->names.failed ? error_set(E_MEMORY, __FILE__, __LINE__, "no memory for the names of weights") : 0;
+}
+
+int model_is_plain(const struct model_files *f, const char *tool)
+{
+    const struct config *c = &f->config;
+    FAIL_IF(f->model != &model_gpt2, E_MODEL, "%s has only GPT-2's models, not %s", tool, f->model->name);
+    FAIL_IF(!c->tied, E_MODEL, "%s's head is the token table; this model has one of its own", tool);
+    FAIL_IF(c->hidden != 4 * c->width, E_MODEL, "%s's MLP is four times as wide as the model, %lld; this one's is %lld", tool, (long long)(4 * c->width), (long long)c->hidden);
+    return 0;
+}
+
+static int open_list(struct saving *s, struct weights **w, const struct model_files *f)
+{
+    TRY(sketch(w, f));
+    TRY(open_saving(s, *w, f->model, 1));
+    return list(s, f);
+}
+
+int model_write(const struct model_files *f, const char *path, char sha256[65])
+{
+    struct saving s = { 0 };
+    struct weights *w = NULL;
+    int code = open_list(&s, &w, f), zeros = f->model->files_have_biases && !f->config.bias;
+    for (const struct param *p = w ? w->param : NULL; p && !code && zeros; p = p->next) add_zero_bias(&s, p);
+    code = finish(&s, code, path, sha256);
+    weights_free(w);
+    return code;
+}
+
+int model_list(const struct model_files *f, struct arena *memory, struct file_tensor **t, int *n)
+{
+    struct saving s = { 0 };
+    struct weights *w = NULL;
+    int code = open_list(&s, &w, f);
+    *n = code ? 0 : s.n;
+    *t = arena_take(memory, (size_t)*n * sizeof **t);
+    for (int i = 0; *t && i < *n; i++) (*t)[i] = s.t[i], (*t)[i].name = arena_copy(memory, s.t[i].name);
+    if (!code && memory->failed) code = error_set(E_MEMORY, __FILE__, __LINE__, "no memory for the names of weights");
+    close_saving(&s);
+    weights_free(w);
+    return code;
+}
+
+/* ---- from memory ---- */
 
 int model_save_weights(const struct weights *w, const struct model *m, const struct config *c, const char *path, char sha256[65])
 {

@@ -100,7 +100,7 @@ static int read_meta(struct dataset *d, const char *path)    /* nanoGPT's */
     struct arena memory = { 0 };
     struct pickle *root;
     TRY(file_open_map(&map, path));
-    int code = map.size > META_BYTES ? error_set(E_DATA, __FILE__, __LINE__, "%s: too large", path) : pickle_parse(&root, &memory, map.at, map.size, path);
+    int code = map.size > META_BYTES ? error_set(E_DATA, __FILE__, __LINE__, "%s: too large", path) : pickle_parse(&root, &memory, map.at, map.size, NULL, path);
     const struct pickle *vocab = code ? NULL : pickle_get(root, "vocab_size");
     if (!code && (!vocab || vocab->kind != PICKLE_INT || vocab->integer < 1 || vocab->integer > 1 << 24))
         code = error_set(E_DATA, __FILE__, __LINE__, "%s: no vocab_size", path);

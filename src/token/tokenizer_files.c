@@ -124,7 +124,7 @@ static int make_of_meta(struct tokenizer *t, const struct text *all, const char 
     struct arena memory = { 0 };
     struct pickle *root;
     struct parts p = { 0 };
-    int failed = pickle_parse(&root, &memory, (const uint8_t *)all->at, all->size, path);
+    int failed = pickle_parse(&root, &memory, (const uint8_t *)all->at, all->size, NULL, path);
     if (!failed) failed = read_symbols(t, &p.model, root, path);
     if (!failed) failed = tokenizer_vocabulary(t, &p, path);
     if (!failed) tokenizer_ready(t);

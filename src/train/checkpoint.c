@@ -308,17 +308,17 @@ int checkpoint_read(const char *folder, struct trainer *t)
 {
     char path[PATH_SIZE];
     struct made_with ignored;
-    struct safetensors *file;
+    struct tensors *file;
     TRY(path_join(path, folder, MODEL));
     TRY(safetensors_open(&file, path));
     int code = model_load_weights(t->weights, t->o.model, file, path);
-    safetensors_close(file);
+    tensors_close(file);
     if (code) return code;
     TRY(path_join(path, folder, OPTIMIZER));
     TRY(safetensors_open(&file, path));
     code = model_load_range(t->weights, t->o.model, t->weights->moment1, MOMENT1, file, path);
     if (!code) code = model_load_range(t->weights, t->o.model, t->weights->moment2, MOMENT2, file, path);
-    safetensors_close(file);
+    tensors_close(file);
     return code ? code : read_trainer(folder, &t->progress, &ignored);
 }
 

@@ -28,7 +28,7 @@ struct run {
     int published;                       /* the run folder's model is that of the best checkpoint */
     double retry;                        /* seconds until a checkpoint that could not be written is tried again, 0: none could not; */
     double retry_at;                     /* by clock_seconds */
-    struct safetensors *file;
+    struct model_files files;            /* those whose weights are taken, until they are */
     struct trainer trainer;
     struct metrics metrics;
     int waits;                           /* it was told that its lines wait */

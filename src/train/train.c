@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "cpu/profile.h"
-#include "file/safetensors.h"
 #include "model/hub.h"
 #include "train/fit.h"
 #include "train/hotspots.h"
@@ -38,11 +37,18 @@ int train_known(const char *name, struct config *c)
     return 0;
 }
 
-static int config_from_folder(struct run *r, const char *folder)
+/* A checkpoint to resume, or a model to begin with. */
+static int take_config(struct run *r)
 {
-    TRY(config_read(&r->model, &r->config, folder));
+    if (r->resumes) {
+        TRY(config_read(&r->model, &r->config, r->from));
+    } else {
+        TRY(model_open(&r->files, r->from));
+        r->model = r->files.model;
+        r->config = r->files.config;
+    }
     int64_t block = r->s->block_size;
-    FAIL_IF(block > r->config.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)r->config.context, folder);
+    FAIL_IF(block > r->config.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)r->config.context, r->from);
     if (!r->resumes) r->config.context = block;              /* cropped, as nanoGPT does */
     return 0;
 }
@@ -62,8 +68,10 @@ static int open_data(struct run *r)
 /* That of the data; else that of the model it starts from. */
 static int open_tokenizer(struct run *r)
 {
-    const char *const folders[] = { r->data.folder, r->from };
-    if (*folders[1]) TRY(dataset_suits(&r->data, folders[1]));
+    char beside[PATH_SIZE] = "";
+    const char *const folders[] = { r->data.folder, beside };
+    if (*r->from) TRY(model_folder(beside, r->from));
+    if (*beside) TRY(dataset_suits(&r->data, beside));
     for (int i = 0, is; i < 2 && *folders[i] && !r->tokenizer; i++) {
         TRY(tokenizer_look(folders[i], &is));
         if (is) TRY(tokenizer_open(&r->tokenizer, folders[i]));
@@ -80,7 +88,7 @@ static int choose_model(struct run *r)
     r->resumes = !strcmp(from, "resume");
     if (r->resumes) {
         TRY(checkpoint_find(r->from, out, &r->rejected));
-        TRY(config_from_folder(r, r->from));
+        TRY(take_config(r));
         TRY(checkpoint_made_with(r->from, &made));
         if (!r->s->eval_only) TRY(dataset_is(&r->data, &made.data, out));
     } else if (!strcmp(from, "scratch")) {
@@ -88,7 +96,7 @@ static int choose_model(struct run *r)
     } else {
         TRY(hub_find(r->from, from, NULL, NULL));
         FAIL_IF(!strcmp(r->from, out), E_USAGE, "init_from and out_dir are both %s; choose another out_dir, or --init_from=resume", out);
-        TRY(config_from_folder(r, r->from));
+        TRY(take_config(r));
     }
     r->config.dropout = r->s->dropout;
     FAIL_IF(r->data.needs > r->config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", r->data.folder, (long long)r->data.needs - 1, (long long)r->config.vocab);
@@ -102,15 +110,10 @@ static int open_trainer(struct run *r)
     const struct settings *s = r->s;
     struct trainer_options o = { .model = r->model, .config = r->config, .type = r->type, .batch = s->batch_size, .block = s->block_size,
                                  .recompute = (int)s->recompute, .sample_streams = s->sample_interval && r->tokenizer ? 1 : 0 };
-    if (r->from[0] && !r->resumes) {
-        TRY(model_open_weights(&r->file, r->from));
-        model_settle_head(r->model, &o.config, r->file);
-        r->config.tied = o.config.tied;
-    }
     TRY(fit(r->options, &o, &r->notices));
     TRY(trainer_open(&r->trainer, &o));
     if (r->resumes) return checkpoint_read(r->from, &r->trainer);
-    if (r->file) return model_load_weights(r->trainer.weights, r->model, r->file, r->from);
+    if (r->files.tensors) return model_load_weights(r->trainer.weights, r->model, r->files.tensors, r->from);
     return model_init_weights(r->trainer.weights, r->model, &r->config, (uint64_t)s->seed);
 }
 
@@ -163,7 +166,7 @@ int train_run(struct options *o, void (*tell_)(void *context, const struct train
     history_close(&r.history);
     profile_clear();
     trainer_close(&r.trainer);
-    safetensors_close(r.file);
+    model_close(&r.files);
     tokenizer_free(r.tokenizer);
     dataset_close(&r.data);
     dir_unlock(r.lock);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """check_nanogpt.py -- nanoGPT's files: nib trains on what its prepare.py writes, and what nib data writes reads as its train.py
-reads it.  With NIB_NANOGPT=FOLDER, a clone of nanoGPT, its own programs do the writing and reading."""
+reads it.  With NIB_NANOGPT=FOLDER, a clone of nanoGPT, its own programs do the writing and reading, of checkpoints, too."""
 import json
 import os
 import pickle
@@ -118,6 +118,15 @@ def its_own_programs(clone):
         said = run(sys.executable, "sample.py", f"--out_dir={folder}/theirs", "--device=cpu", "--num_samples=1", "--max_new_tokens=20", cwd=clone).decode()
         before, _, sample = said.removesuffix("\n---------------\n").partition("meta.pkl...\n")
         check(len(sample) == 21 and set(sample) <= set(source), f"nanoGPT's sample.py with nib's meta.pkl: {said[-200:]!r}")
+
+        there = json.loads(nib("eval", folder / "theirs/ckpt.pt", "--dataset", folder / "ours", "--json"))["loss"]
+        nib("export", folder / "theirs/ckpt.pt", "--to=hf", f"--out={folder}/opened")
+        shutil.copy(folder / "ours/meta.pkl", folder / "opened")
+        check(there == json.loads(nib("eval", folder / "opened", "--dataset", folder / "ours", "--json"))["loss"], "nanoGPT's ckpt.pt, evaluated and exported")
+        (folder / "exported").mkdir()
+        nib("export", folder / "opened", "--to=nanogpt", f"--out={folder}/exported/ckpt.pt", "--dataset=shakespeare_char")
+        said = run(sys.executable, "sample.py", f"--out_dir={folder}/exported", "--device=cpu", "--num_samples=1", "--max_new_tokens=20", cwd=clone).decode()
+        check(said.partition("meta.pkl...\n")[2] == sample + "\n---------------\n", f"nanoGPT's sample.py with a checkpoint that nib exported: {said[-200:]!r}, and with its own: {sample!r}")
 
         sys.path.insert(0, str(clone))
         from model import GPT, GPTConfig

@@ -1,0 +1,116 @@
+/* verb_export.c -- nib export MODEL --to=KIND: the same model, as other tools have it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/cli.h"
+#include "model/hub.h"
+#include "token/tokenizer.h"
+#include "train/checkpoint.h"
+#include "train/train.h"
+
+struct export_options { const char *to, *out, *dataset; };
+
+static const char USAGE[] =
+    "nib export MODEL --to=hf|nanogpt|llmc --out=PATH\n\n"
+    "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT's sample.py, a .bin for llm.c.\n"
+    "MODEL: whatever nib opens. Weights keep their type.\n\n";
+
+#define FIELD(name) #name, .offset = offsetof(struct export_options, name)
+static const struct option table[] = {
+    { FIELD(to), .kind = OPTION_TEXT, .initial = "hf", .choices = "hf|nanogpt|llmc", .group = "output", .help = "hf: config.json, model.safetensors, tokenizer.json; nanogpt: ckpt.pt; llmc: gpt2_124M.bin" },
+    { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "what to write: a folder for hf, a file for the others" },
+    { FIELD(dataset), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "nanogpt: its sample.py takes the characters from data/NAME/meta.pkl; by default what the run was trained on" },
+};
+
+/* ---- kinds ---- */
+
+/* The tokenizer beside a model; NULL: there is none. */
+static int find_tokenizer(struct tokenizer **t, const char *path)
+{
+    char folder[PATH_SIZE];
+    int is;
+    *t = NULL;
+    TRY(model_folder(folder, path));
+    TRY(tokenizer_look(folder, &is));
+    return is ? tokenizer_open(t, folder) : 0;
+}
+
+static int to_hf(const struct export_options *o, const struct model_files *f, const char *from)
+{
+    char path[PATH_SIZE];
+    struct surroundings s = { .end = -1 };
+    struct tokenizer *t;
+    TRY(find_tokenizer(&t, from));
+    s.tokenizer = t;
+    if (t) s.end = tokenizer_end(t);
+    int code = dir_make(o->out);
+    if (!code) code = checkpoint_describe(o->out, f->model, &f->config, &s);
+    if (!code) code = path_join(path, o->out, "model.safetensors");
+    if (!code) code = model_write(f, path, NULL);
+    tokenizer_free(t);
+    return code;
+}
+
+/* The name of what a run was trained on; empty if that is not known. */
+static void find_dataset(char name[128], const char *from)
+{
+    struct settings s;
+    struct arena memory = { 0 };
+    struct options o = { .table = settings_table, .n = settings_count, .values = &s, .memory = &memory };
+    int known = path_is_dir(from) && !options_defaults(&o) && !train_recorded(&o, from);
+    snprintf(name, 128, "%s", known ? path_base(s.dataset) : "");
+    error_clear();
+    arena_free(&memory);
+}
+
+static int to_nanogpt(const struct export_options *o, const struct model_files *f, const char *from)
+{
+    char dataset[128];
+    find_dataset(dataset, from);
+    return nanogpt_write(f, o->dataset ? o->dataset : dataset, o->out);
+}
+
+static int to_llmc(const struct export_options *o, const struct model_files *f, const char *from)
+{
+    (void)from;
+    return llmc_write(f, o->out);
+}
+
+/* tanh: how the tool computes GELU, -1: as the model says. */
+static const struct target { const char *name; int (*write)(const struct export_options *o, const struct model_files *f, const char *from); int tanh; } targets[] = {
+    { "hf", to_hf, -1 }, { "nanogpt", to_nanogpt, 0 }, { "llmc", to_llmc, 1 },
+};
+
+static int write(const struct export_options *o, const struct model_files *f, const char *from)
+{
+    const struct target *k = targets;
+    while (strcmp(k->name, o->to)) k++;
+    TRY(k->write(o, f, from));
+    if (k->tanh >= 0 && k->tanh != f->config.gelu_tanh)
+        fprintf(stderr, "note: this model's GELU is by %s, %s's by %s: its numbers will differ a little\n", f->config.gelu_tanh ? "tanh" : "erf", o->to, k->tanh ? "tanh" : "erf");
+    printf("%s\n", o->out);
+    return 0;
+}
+
+static int export(struct options *options, int argc, char **argv)
+{
+    const struct export_options *o = options->values;
+    char path[PATH_SIZE];
+    struct model_files f;
+    (void)argc;
+    FAIL_IF(!o->out, E_USAGE, "where to? --out=PATH names what is written");
+    FAIL_IF(path_is_dir(o->out) || path_is_file(o->out), E_USAGE, "%s is there already; choose another --out", o->out);
+    TRY(hub_find(path, argv[0], screen_transfer, argv[0]));
+    screen_clear();
+    TRY(model_open(&f, path));
+    int code = write(o, &f, path);
+    model_close(&f);
+    return code;
+}
+
+int verb_export(int argc, char **argv)
+{
+    struct export_options o;
+    return cli_run(&(struct command){ CLI_TABLE(table), 1, 1, 0, USAGE, export }, &o, argc, argv);
+}

@@ -1,0 +1,170 @@
+/* open.c -- whatever holds a model, as if it were a folder by transformers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "file/safetensors.h"
+#include "file/torch.h"
+#include "model/model.h"
+
+enum { INDEX_BYTES = 64 << 20 };
+
+/* ---- weights of a folder by transformers ---- */
+
+static int open_safetensors(struct model_files *f, const char *path)
+{
+    return safetensors_open(&f->tensors, path);
+}
+
+/* Each file of the index once.  What the index says of a tensor beyond that, the file says better. */
+static int add_shards(struct tensors *t, const json_t *map, const char *folder, const char *what)
+{
+    const char *name;
+    json_t *file, *seen = json_object();
+    char path[PATH_SIZE];
+    int failed = seen ? 0 : error_set(E_MEMORY, __FILE__, __LINE__, "%s: no memory", what);
+    json_object_foreach ((json_t *)(uintptr_t)map, name, file) {
+        const char *shard = json_string_value(file);
+        if (failed || (shard && json_object_get(seen, shard))) continue;
+        if (!shard || strchr(shard, '/') || !path_has_suffix(shard, ".safetensors"))
+            failed = error_set(E_DATA, __FILE__, __LINE__, "%s: %.200s lies in no file of this folder that ends in .safetensors", what, name);
+        if (!failed) failed = path_join(path, folder, shard);
+        if (!failed) failed = safetensors_add(t, path);
+        if (!failed && json_object_set_new(seen, shard, json_true())) failed = error_set(E_MEMORY, __FILE__, __LINE__, "%s: no memory", what);
+    }
+    json_decref(seen);
+    return failed;
+}
+
+static int check_index(const struct tensors *t, const json_t *map, const char *what)
+{
+    const char *name;
+    json_t *file;
+    json_object_foreach ((json_t *)(uintptr_t)map, name, file)
+        FAIL_IF(!tensors_find(t, name), E_DATA, "%s: %.200s is not in %.200s", what, name, json_string_value(file));
+    return 0;
+}
+
+/* {"metadata": {"total_size": n}, "weight_map": {"a tensor": "its file"}} */
+static int read_index(struct tensors *t, const json_t *root, const char *folder, const char *what)
+{
+    const json_t *map = json_object_get(root, "weight_map");
+    FAIL_IF(!json_is_object(map), E_DATA, "%s: it has no \"weight_map\"", what);
+    TRY(add_shards(t, map, folder, what));
+    TRY(tensors_settle(t, what));
+    return check_index(t, map, what);
+}
+
+static int open_shards(struct model_files *f, const char *path)
+{
+    char folder[PATH_SIZE];
+    json_t *root;
+    TRY(model_folder(folder, path));
+    TRY(json_read(&root, path, INDEX_BYTES));
+    int failed = tensors_new(&f->tensors);
+    if (!failed) failed = read_index(f->tensors, root, folder, path);
+    json_decref(root);
+    return failed;
+}
+
+static int open_torch(struct model_files *f, const char *path)
+{
+    struct torch t;
+    TRY(torch_open(&t, path));
+    f->tensors = t.tensors;
+    return torch_add(&t, t.root);
+}
+
+/* ---- which it is ---- */
+
+/* starts: the first bytes of a file that is a model by itself. */
+static const struct form { const char *file; int (*open)(struct model_files *f, const char *path); const char *starts; } forms[] = {
+    { "model.safetensors", open_safetensors, NULL },
+    { "model.safetensors.index.json", open_shards, NULL },
+    { "pytorch_model.bin", open_torch, NULL },
+    { "ckpt.pt", nanogpt_open, "PK\3\4" },
+    { NULL, llmc_open, "\xc6\xd7\x34\x01" },
+};
+enum { FORMS = sizeof forms / sizeof *forms };
+
+int model_folder(char folder[PATH_SIZE], const char *path)
+{
+    if (path_is_dir(path)) return snprintf(folder, PATH_SIZE, "%s", path) < PATH_SIZE ? 0 : error_set(E_USAGE, __FILE__, __LINE__, "the name of the model is too long");
+    return path_parent(folder, path);
+}
+
+static int find_in_folder(const struct form **k, char file[PATH_SIZE], const char *path)
+{
+    int is;
+    for (*k = forms; *k < forms + FORMS; ++*k) {
+        if (!(*k)->file) continue;
+        TRY(path_join(file, path, (*k)->file));
+        TRY(path_look(file, &is));
+        if (is) return 0;
+    }
+    FAIL(E_IO, "%s holds no model: a config.json with model.safetensors, or with its index or pytorch_model.bin, or nanoGPT's ckpt.pt", path);
+}
+
+/* By the name that it would have in a folder, else by its first bytes. */
+static int find_of_file(const struct form **k, const char *path)
+{
+    struct file_map map;
+    for (*k = forms; *k < forms + FORMS; ++*k)
+        if ((*k)->file && !strcmp(path_base(path), (*k)->file)) return 0;
+    TRY(file_open_map(&map, path));
+    for (*k = forms; *k < forms + FORMS; ++*k)
+        if ((*k)->starts && map.size >= 4 && !memcmp(map.at, (*k)->starts, 4)) break;
+    file_close_map(&map);
+    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, nanoGPT's ckpt.pt, or a file by llm.c", path);
+    return 0;
+}
+
+static int find_form(const struct form **k, char file[PATH_SIZE], const char *path)
+{
+    int is;
+    if (path_is_dir(path)) return find_in_folder(k, file, path);
+    TRY(path_look(path, &is));
+    FAIL_IF(!is || snprintf(file, PATH_SIZE, "%s", path) >= PATH_SIZE, E_IO, "%s: no such model folder or file", path);
+    return find_of_file(k, path);
+}
+
+static int open_form(struct model_files *f, const struct form *k, const char *file)
+{
+    char folder[PATH_SIZE];
+    TRY(model_folder(folder, file));
+    if (!k->starts) TRY(config_read(&f->model, &f->config, folder));
+    TRY(k->open(f, file));
+    model_settle_head(f->model, &f->config, f->tensors);
+    return 0;
+}
+
+int model_open(struct model_files *f, const char *path)
+{
+    const struct form *k = NULL;
+    char file[PATH_SIZE];
+    *f = (struct model_files){ 0 };
+    TRY(find_form(&k, file, path));
+    int failed = open_form(f, k, file);
+    if (failed) model_close(f);
+    return failed;
+}
+
+void model_close(struct model_files *f)
+{
+    tensors_close(f->tensors);
+    *f = (struct model_files){ 0 };
+}
+
+int model_describe(const struct model **m, struct config *c, const char *path)
+{
+    struct model_files f;
+    char file[PATH_SIZE];
+    TRY(path_join(file, path, "config.json"));
+    if (path_is_file(file)) return config_read(m, c, path);
+    TRY(model_open(&f, path));
+    *m = f.model;
+    *c = f.config;
+    model_close(&f);
+    return 0;
+}
