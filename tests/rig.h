@@ -130,8 +130,9 @@ static inline void read_golden_config(struct golden *g)
     assert_ok(json_parse(&json, text, strlen(text), g->name));
 #define READ(field) g->c.field = json_number_value(json_object_get(json, #field));
     READ(layers) READ(heads) READ(kv_heads) READ(width) READ(hidden) READ(head_dim) READ(vocab) READ(context) READ(tied) READ(eps)
-    READ(bias) READ(gelu_tanh) READ(qkv_bias) READ(qk_norm) READ(window) READ(theta)
+    READ(bias) READ(qkv_bias) READ(qk_norm) READ(window) READ(theta)
 #undef READ
+    g->c.activation = json_integer_value(json_object_get(json, "gelu_tanh")) ? GELU_TANH : GELU_ERF;
     g->model = strcmp(json_string_value(json_object_get(json, "model")), "llama") ? &model_gpt2 : &model_llama;
     json_decref(json);
 }
