@@ -33,11 +33,11 @@ static const json_t *find(const json_t *object, const char *name)
 
 static void *field(struct config *c, const struct key *k) { return (char *)c + k->field; }
 
-/* "hidden_act is "gelu"; nib has "silu" alone" */
+/* "hidden_act is "gelu"; nib knows only "silu"" */
 static int refuse(const struct key *k, const json_t *value, const char *words, const char *what)
 {
     char *is = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    int code = error_set(E_MODEL, __FILE__, __LINE__, "%s: %s is %.80s; nib has %s alone", what, k->name, is ? is : "?", words);
+    int code = error_set(E_MODEL, __FILE__, __LINE__, "%s: %s is %.80s; nib knows only %s", what, k->name, is ? is : "?", words);
     free(is);
     return code;
 }
