@@ -16,7 +16,13 @@ enum { FAMILIES = sizeof families / sizeof *families };
 
 static int set_up(void **state)
 {
-    if (enter_program(state)) return -1;
+    static const char *const configs[] = { "llama_tiny.conf", "smollm_135m.conf" };
+    char root[PATH_SIZE], path[PATH_SIZE];
+    if (!getcwd(root, sizeof root) || enter_program(state)) return -1;
+    for (int i = 0; i < 2; i++) {
+        if (snprintf(path, sizeof path, "%.*s/config/%s", PATH_SIZE - 64, root, configs[i]) >= (int)sizeof path) return -1;
+        copy_file(path, configs[i]);
+    }
     write_play("my.txt", 200);
     return run("data my.txt") ? print_error("%s", ERR), -1 : 0;
 }
@@ -72,6 +78,17 @@ static void finetuned(void **state)
     }
 }
 
+/* SmolLM-135M has 134,515,008 parameters. */
+static void known_shapes(void **state)
+{
+    (void)state;
+    runs("train llama_tiny.conf --dataset=my --max_iters=1 --eval_iters=1 --out_dir=tiny");
+    runs("plan smollm_135m.conf --dataset=my --seconds=0 --json --dtype=float32");
+    json_t *plan = printed();
+    assert_true(number(plan, "parameters") == 134515008);
+    json_decref(plan);
+}
+
 static void what_does_not_go_together(void **state)
 {
     (void)state;
@@ -89,6 +106,6 @@ static void what_does_not_go_together(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(runs_of_each), cmocka_unit_test(finetuned), cmocka_unit_test(what_does_not_go_together) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(runs_of_each), cmocka_unit_test(finetuned), cmocka_unit_test(known_shapes), cmocka_unit_test(what_does_not_go_together) };
     return cmocka_run_group_tests(tests, set_up, leave_program);
 }
