@@ -526,7 +526,7 @@ static void interrupt(const char *options, const char *straight, const char *out
 static void interrupts(void **state)
 {
     (void)state;
-    starts(&nib, "tales --count=100000000");
+    starts(&nib, "tales --count=1000000");
     await(&nib, "\n\n");
     kill(nib.pid, SIGINT);
     assert_int_equal(end(&nib), -SIGINT);
