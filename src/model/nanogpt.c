@@ -77,6 +77,16 @@ int nanogpt_open(struct model_files *f, const char *path)
     return read_all(f, &t);
 }
 
+int nanogpt_describe(const struct model **m, struct config *c, const char *path)
+{
+    struct torch t;
+    TRY(torch_open(&t, path));
+    int failed = read_config(c, pickle_get(t.root, "model_args"), path);
+    torch_close(&t);
+    *m = &model_gpt2;
+    return failed;
+}
+
 /* ---- writing ---- */
 
 static void put_args(struct text *out, const struct config *c)
