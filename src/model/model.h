@@ -63,16 +63,24 @@ int config_parse(const struct model **m, struct config *c, const struct json_t *
 /* end: id of the end-of-text token, or -1 */
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
 struct rope config_rope(const struct config *c);                         /* rotary.c */
+/* In Hugging Face's files columns (j, j + dim / 2) of a head turn together, in Meta's, llama2.c's and llama.cpp's neighbours (2j, 2j + 1):
+ * where row `row` of theirs, of q or k, is in Hugging Face's. */
+int64_t rotary_row(int64_t row, int64_t dim);
 void config_describe(const struct model *m, const struct config *c, struct text *out);      /* "gpt2, 12 layers of 12 heads, ..." */
 
 /* ---- files (open.c and a page for each foreign kind) ---- */
 
 struct tensors;
 struct file_tensor;
-struct model_files { const struct model *model; struct config config; struct tensors *tensors; };        /* named and laid out as Hugging Face's */
+struct model_files {
+    const struct model *model;
+    struct config config;
+    struct tensors *tensors;             /* named and laid out as Hugging Face's */
+    const char *kind;                    /* of file: "safetensors" */
+};
 
 /* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
- * or file by nanoGPT (ckpt.pt); a file by llm.c.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
+ * or file by nanoGPT (ckpt.pt); a file by llm.c or llama2.c.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
 int  model_open(struct model_files *f, const char *path);
 void model_close(struct model_files *f);
 int  model_describe(const struct model **m, struct config *c, const char *path);     /* its configuration alone, at once */
@@ -95,10 +103,17 @@ int  llmc_describe(const struct model **m, struct config *c, const char *path);
 int  llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);     /* of memory that outlives it */
 int  llmc_write(const struct model_files *f, const char *path);
 
+int  llama2c_is(const uint8_t *bytes, size_t size);                      /* llama2c.c; a file of so many bytes that begins so; errors as above */
+int  llama2c_open(struct model_files *f, const char *path);
+int  llama2c_describe(const struct model **m, struct config *c, const char *path);
+int  llama2c_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);
+int  llama2c_write(const struct model_files *f, const char *path);       /* E_MODEL also names what the format has no place for */
+
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 
 /* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */
 int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data);
+void weights_widen(float *to, enum dtype type, const void *data, size_t at, size_t n);       /* elements at .. at + n - 1 of an array of some type */
 /* Reads block i of a trained p back from one of the ranges of the weights: master, grad, a moment. */
 void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data);
 

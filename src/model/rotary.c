@@ -47,6 +47,8 @@ struct rope config_rope(const struct config *c)
     return r;
 }
 
+int64_t rotary_row(int64_t row, int64_t dim) { return row / dim * dim + row % 2 * (dim / 2) + row % dim / 2; }
+
 /* ---- what files say ---- */
 
 static const struct word kinds[] = {
