@@ -161,7 +161,7 @@ static int draw(struct run *r, int alive)
     struct text about = { 0 };
     char path[PATH_SIZE];
     config_describe(r->model, &r->config, &about);
-    text_format(&about, "; %s", r->data.folder);
+    text_format(&about, "; %s", dataset_name(&r->data));
     page.about = about.at;
     int code = r->history.path[0] ? history_follow(&r->history) : history_open(&r->history, r->s->out_dir);
     if (!code) code = report_options(r->options, &memory, &page);

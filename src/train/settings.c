@@ -30,7 +30,7 @@ const struct option settings_table[] = {
     BOOL(tensorboard, "true", "run", "write event files for TensorBoard into out_dir"),
     TEXT(keep, "last:2,best", NULL, "run", "which checkpoints stay: last, last:N, best, every:N (iterations)"),
 
-    TEXT(dataset, "openwebtext", NULL, "data", "a folder that nib data (or nanoGPT) has prepared, its name under data/, or a text file"),
+    TEXT(dataset, "openwebtext", NULL, "data", "a folder that nib data, nanoGPT or llm.c has prepared, its name under data/, one of llm.c's token files, or a text file"),
     TEXT(tokenizer, "auto", NULL, "data", "for a dataset that is a text: char, gpt2, or a tokenizer file; auto: char"),
     BOOL(verify, "true", "data", "before the first iteration, check that the token files are what nib data wrote"),
     INT(gradient_accumulation_steps, "40", 1, 1 << 16, "data", "micro-batches of one iteration"),

@@ -70,6 +70,7 @@ static int open_data(struct run *r)
     int known;
     TRY(dataset_open(&r->data, r->s->dataset));
     if (r->s->verify) TRY(dataset_verify(&r->data, &known));
+    if (*r->data.file && !r->s->eval_only) text_format(&r->notices, "%s is one file: what is trained on validates, too\n", r->data.file);
     dataset_mark(&r->data, &r->around.data);
     for (int split = 0; split < (r->data.by_document ? 1 : 2); split++)          /* are the texts long enough? */
         TRY(dataset_draw(&r->data, (enum split)split, r->s->block_size, 0, 0, &at));
