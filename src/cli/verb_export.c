@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "file/tensors.h"
 #include "model/hub.h"
 #include "token/tokenizer.h"
 #include "train/checkpoint.h"
@@ -13,8 +14,9 @@ struct export_options { const char *to, *out, *dataset; };
 
 static const char USAGE[] =
     "nib export MODEL --to=hf|nanogpt|llmc|llama2c --out=PATH\n\n"
-    "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT's sample.py, a .bin for llm.c,\n"
-    "a .bin for llama2.c with its tokenizer.bin beside it. MODEL: whatever nib opens. Weights keep their type.\n\n";
+    "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT, a .bin for llm.c, a .bin for\n"
+    "llama2.c with its tokenizer.bin beside it. MODEL: whatever nib opens. Weights keep their type; llama2.c's are f32. Of a checkpoint\n"
+    "(out/step-00000250) a ckpt.pt has the optimizer, too, so that nanoGPT's train.py goes on.\n\n";
 
 #define FIELD(name) #name, .offset = offsetof(struct export_options, name)
 static const struct option table[] = {
@@ -42,23 +44,44 @@ static int to_hf(const struct export_options *o, const struct model_files *f, co
     return code;
 }
 
-/* The name of what a run was trained on; empty if that is not known. */
-static void find_dataset(char name[128], const char *from)
+/* What a run was set to, or the run of a checkpoint; else what nobody sets otherwise, and no dataset. */
+static int find_settings(struct settings *s, struct arena *memory, const char *from)
 {
-    struct settings s;
-    struct arena memory = { 0 };
-    struct options o = { .table = settings_table, .n = settings_count, .values = &s, .memory = &memory };
-    int known = path_is_dir(from) && !options_defaults(&o) && !train_recorded(&o, from);
-    snprintf(name, 128, "%s", known ? path_base(s.dataset) : "");
+    char parent[PATH_SIZE];
+    struct options o = { .table = settings_table, .n = settings_count, .values = s, .memory = memory };
+    TRY(options_defaults(&o));
+    s->dataset = "";
+    TRY(path_parent(parent, from));
+    if (path_is_dir(from) && train_recorded(&o, from)) train_recorded(&o, parent);
     error_clear();
-    arena_free(&memory);
+    return 0;
+}
+
+/* A checkpoint has all that train.py goes on from. */
+static int find_run(struct nanogpt_run *r, const struct settings *s, const char *from, int *is)
+{
+    char path[PATH_SIZE];
+    struct progress p;
+    TRY(path_join(path, from, "trainer.json"));
+    TRY(path_look(path, is));
+    if (!*is) return 0;
+    TRY(checkpoint_progress(from, &p));
+    TRY(checkpoint_moments(from, &r->moments));
+    *r = (struct nanogpt_run){ p.iteration, p.updates, r->moments, s->beta1, s->beta2, s->weight_decay };
+    return 0;
 }
 
 static int to_nanogpt(const struct export_options *o, const struct model_files *f, const char *from)
 {
-    char dataset[128];
-    find_dataset(dataset, from);
-    return nanogpt_write(f, o->dataset ? o->dataset : dataset, o->out);
+    struct settings s;
+    struct arena memory = { 0 };
+    struct nanogpt_run r = { 0 };
+    int has_run = 0, code = find_settings(&s, &memory, from);
+    if (!code) code = find_run(&r, &s, from, &has_run);
+    if (!code) code = nanogpt_write(f, has_run ? &r : NULL, o->dataset ? o->dataset : path_base(s.dataset), o->out);
+    tensors_close(r.moments);
+    arena_free(&memory);
+    return code;
 }
 
 static int to_llmc(const struct export_options *o, const struct model_files *f, const char *from)

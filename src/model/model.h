@@ -96,7 +96,17 @@ int  model_is_plain(const struct model_files *f, const char *tool);
 /* nanogpt.c.  E_MODEL: another kind of model, or one that nanoGPT's has no words for. */
 int  nanogpt_open(struct model_files *f, const char *path);
 int  nanogpt_describe(const struct model **m, struct config *c, const char *path);
-int  nanogpt_write(const struct model_files *f, const char *dataset, const char *path);  /* dataset: where sample.py looks for characters; may be empty */
+int  nanogpt_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);      /* of memory that outlives it */
+/* Where its train.py stopped: iterations done, of which so many changed the weights; AdamW's moments, "exp_avg." and "exp_avg_sq." before
+ * the names of the weights and laid out as these; what it was told. */
+struct nanogpt_run { int64_t iteration, updates; struct tensors *moments; double beta1, beta2, weight_decay; };
+int  nanogpt_resume(struct nanogpt_run *r, const char *path);            /* all but the last three; closed by tensors_close.  E_DATA: it has no optimizer */
+int  nanogpt_resume_parse(struct nanogpt_run *r, const uint8_t *bytes, size_t size, const char *what);
+/* What it was set to: numbers, words and truths of its "config", one after another. */
+struct value;
+int  nanogpt_settings(const char *path, int (*set)(void *context, const char *name, const struct value *v), void *context);
+/* dataset: where sample.py looks for characters; may be empty.  r: what train.py goes on from; may be NULL. */
+int  nanogpt_write(const struct model_files *f, const struct nanogpt_run *r, const char *dataset, const char *path);
 
 int  llmc_open(struct model_files *f, const char *path);                 /* llmc.c; errors as above */
 int  llmc_describe(const struct model **m, struct config *c, const char *path);

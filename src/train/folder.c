@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "train/foreign.h"
 #include "train/run.h"
 
 #define OTHER_FOLDER "choose another --out_dir"
@@ -57,8 +58,11 @@ static int move_aside(struct run *r)
 
 int train_recorded(struct options *o, const char *out)
 {
-    char path[PATH_SIZE];
+    char path[PATH_SIZE], other[PATH_SIZE];
+    int is;
     TRY(path_join(path, out, "run.conf"));
+    TRY(foreign_find(other, out, &is));
+    if (is && !path_is_file(path)) return foreign_settings(o, other);
     FAIL_IF(!path_is_file(path), E_IO, "%s has no run to resume (no run.conf)", out);
     struct text *notices = o->notices;
     o->notices = NULL;                                       /* they were given when the run began */
@@ -121,8 +125,9 @@ static int begin(struct run *r)
     TRY(record(r));                                          /* first: now it is a run */
     TRY(checkpoint_describe(r->s->out_dir, r->model, &r->config, &r->around));
     r->saved = -1;
-    TRY(metrics_open(&r->metrics, r->s->out_dir, 0, -1, r->s->tensorboard));
-    metrics_event(&r->metrics, 0, "started", "");
+    int64_t first = r->trainer.progress.iteration;           /* of a run of nanoGPT's not 0 */
+    TRY(metrics_open(&r->metrics, r->s->out_dir, first, -1, r->s->tensorboard));
+    metrics_event(&r->metrics, first, "started", first ? r->from : "");
     return 0;
 }
 

@@ -19,7 +19,7 @@ enum { LARGE = 1 << 30 };
 
 const struct option settings_table[] = {
     TEXT(out_dir, "out", NULL, "run", "the run folder, which is a Hugging Face model folder: weights, configuration, tokenizer, metrics.jsonl, checkpoints"),
-    TEXT(init_from, "scratch", NULL, "run", "scratch; resume: go on with the run in out_dir; else a model folder, or gpt2, gpt2-medium, gpt2-large, gpt2-xl"),
+    TEXT(init_from, "scratch", NULL, "run", "scratch; resume: go on with the run in out_dir, nanoGPT's, too; else a model folder, or gpt2, gpt2-medium, gpt2-large, gpt2-xl"),
     INT(eval_interval, "2000", 1, LARGE, "run", "evaluate every so many iterations, and save"),
     INT(log_interval, "1", 1, LARGE, "run", "report every so many iterations"),
     INT(eval_iters, "200", 1, LARGE, "run", "random batches of each split in an evaluation"),
