@@ -56,7 +56,7 @@ static int prepare_all(const struct data_options *o, int argc, char **argv, stru
     return 0;
 }
 
-static int tell(const char *name)
+int cli_tell_data(const char *name)
 {
     struct dataset d;
     struct text out = { 0 };
@@ -72,7 +72,7 @@ static int data(struct options *options, int argc, char **argv)
 {
     FAIL_IF(!argc, E_USAGE, "nib data INPUT ...: which text?");
     FAIL_IF(!strcmp(argv[0], "info") && argc != 2, E_USAGE, "nib data info DIR: which folder?");
-    return strcmp(argv[0], "info") ? prepare_all(options->values, argc, argv, options->notices) : tell(argv[1]);
+    return strcmp(argv[0], "info") ? prepare_all(options->values, argc, argv, options->notices) : cli_tell_data(argv[1]);
 }
 
 int verb_data(int argc, char **argv)

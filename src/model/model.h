@@ -61,6 +61,7 @@ int config_read(const struct model **m, struct config *c, const char *folder);
 struct json_t;
 int config_parse(const struct model **m, struct config *c, const struct json_t *root, const char *what);     /* what such a file says */
 /* end: id of the end-of-text token, or -1 */
+int config_to_json(const struct model *m, const struct config *c, int64_t end, struct json_t **root);        /* E_MEMORY */
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
 struct rope config_rope(const struct config *c);                         /* rotary.c */
 /* In Hugging Face's files columns (j, j + dim / 2) of a head turn together, in Meta's, llama2.c's and llama.cpp's neighbours (2j, 2j + 1):
@@ -84,6 +85,7 @@ struct model_files {
 int  model_open(struct model_files *f, const char *path);
 void model_close(struct model_files *f);
 int  model_describe(const struct model **m, struct config *c, const char *path);     /* its configuration alone, at once */
+int  model_kind(const char **kind, const char *path);                    /* model_files' kind, at once */
 int  model_folder(char folder[PATH_SIZE], const char *path);             /* where its other files are: path, or where that file lies */
 
 /* The parameters of a model by the names and in the layout of its files, data in these; in memory. */

@@ -160,6 +160,15 @@ int model_open(struct model_files *f, const char *path)
     return failed;
 }
 
+int model_kind(const char **kind, const char *path)
+{
+    const struct form *k = NULL;
+    char file[PATH_SIZE];
+    TRY(find_form(&k, file, path));
+    *kind = k->kind;
+    return 0;
+}
+
 void model_close(struct model_files *f)
 {
     tensors_close(f->tensors);
