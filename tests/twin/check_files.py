@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from checks import Asker, check, finish, largest, nib, options, part, step_losses, torch_losses, within, workplace, write_tokens
-from hub import gpt2
+from hub import gpt2, llama, randomize
+from llmc import model_bytes, shard_bytes, state_bytes
 from nanogpt import GPT, checkpoint
 
 SYMBOLS = "\n abcdefghijk"
@@ -81,31 +82,7 @@ def to_nanogpt(ask, folder):
         check(a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a), f"there and back, bias={bias}: the same tensors")
 
 
-# ---- llm.c: 256 numbers, then arrays in an order of their own, dense layers (out, in) ----
-
-KINDS = ["ln_1.weight", "ln_1.bias", "attn.c_attn.weight", "attn.c_attn.bias", "attn.c_proj.weight", "attn.c_proj.bias",
-         "ln_2.weight", "ln_2.bias", "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias"]
-
-
-def llmc_arrays(c, weights):
-    """Hugging Face's GPT-2 in llm.c's order: f32 arrays."""
-    rows = -(-c.vocab_size // 128) * 128
-    yield np.concatenate([weights["transformer.wte.weight"], np.zeros((rows - c.vocab_size, c.n_embd), np.float32)])
-    yield weights["transformer.wpe.weight"]
-    for kind in KINDS:
-        for layer in range(c.n_layer):
-            w = weights[f"transformer.h.{layer}.{kind}"]
-            yield w.T if w.ndim == 2 else w
-    yield weights["transformer.ln_f.weight"]
-    yield weights["transformer.ln_f.bias"]
-
-
-def llmc_bytes(c, weights, bf16):
-    header = np.zeros(256, np.int32)
-    header[:8] = 20240326, 5 if bf16 else 3, c.n_positions, c.vocab_size, c.n_layer, c.n_head, c.n_embd, -(-c.vocab_size // 128) * 128
-    arrays = [torch.from_numpy(np.ascontiguousarray(a)) for a in llmc_arrays(c, weights)]
-    return header.tobytes() + b"".join((a.bfloat16().view(torch.int16) if bf16 else a).numpy().tobytes() for a in arrays)
-
+# ---- llm.c ----
 
 def llmc(ask, folder):
     model = gpt2(len(SYMBOLS), 24, 0)
@@ -116,7 +93,7 @@ def llmc(ask, folder):
         if bf16:
             model = model.bfloat16().float()
         weights = {name: w.detach().numpy() for name, w in model.state_dict().items()}
-        (out / "gpt2.bin").write_bytes(llmc_bytes(model.config, weights, bf16))
+        (out / "gpt2.bin").write_bytes(model_bytes(model.config, weights, bf16))
         with torch.no_grad():
             theirs = model(ids_of(TEXT)).logits[0].numpy()
         within(largest(ask(out / "gpt2.bin", TEXT)[1], theirs), 1e-4, f"llm.c's model, {'bf16' if bf16 else 'f32'}")
