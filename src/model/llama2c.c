@@ -70,6 +70,7 @@ static int read_numbers(struct config *c, const uint8_t *at)
     *c = model_llama.base;
     for (int i = 0; i < NUMBERS; i++) {
         int64_t n = (int32_t)little_u32(at + 4 * i);
+        FAIL_IF(n < 0 ? i != VOCAB_AT : !n, E_DATA, "number %d of a header of llama2.c's is %lld", i, (long long)n);
         memcpy((char *)c + numbers[i], &n, sizeof n);
     }
     c->tied = c->vocab > 0;

@@ -104,7 +104,7 @@ int  nanogpt_parse(struct model_files *f, const uint8_t *bytes, size_t size, con
 struct nanogpt_run { int64_t iteration, updates; struct tensors *moments; double beta1, beta2, weight_decay; };
 int  nanogpt_resume(struct nanogpt_run *r, const char *path);            /* all but the last three; closed by tensors_close.  E_DATA: it has no optimizer */
 int  nanogpt_resume_parse(struct nanogpt_run *r, const uint8_t *bytes, size_t size, const char *what);
-/* What it was set to: numbers, words and truths of its "config", one after another. */
+/* What it was set to: numbers, words and truths of its "model_args" and "config", one after another. */
 struct value;
 int  nanogpt_settings(const char *path, int (*set)(void *context, const char *name, const struct value *v), void *context);
 /* dataset: where sample.py looks for characters; may be empty.  r: what train.py goes on from; may be NULL. */

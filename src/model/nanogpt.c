@@ -211,15 +211,27 @@ static int to_value(const struct pickle *p, struct value *v)
     return v->kind != VALUE_NONE && !(v->kind == VALUE_REAL && !isfinite(p->real)) && !(v->kind == VALUE_INT && p->integer == INT64_MIN);
 }
 
+/* What a dict says, but for the shape of the model where `counts` says that, too: a finetuned GPT-2 is not as train.py was set to. */
+static int show(const struct pickle *dict, const struct pickle *counts, int (*set)(void *context, const char *name, const struct value *v), void *context)
+{
+    static const char *const shape[] = { "n_layer", "n_head", "n_embd", "bias" };
+    struct value v;
+    for (size_t i = 0; dict && dict->kind == PICKLE_DICT && i < dict->n; i += 2) {
+        const char *name = dict->item[i]->string;
+        int is = dict->item[i]->kind == PICKLE_STRING && to_value(dict->item[i + 1], &v);
+        for (int k = 0; k < 4 && is; k++) is = !(pickle_get(counts, name) && !strcmp(name, shape[k]));
+        if (is) TRY(set(context, name, &v));
+    }
+    return 0;
+}
+
 int nanogpt_settings(const char *path, int (*set)(void *context, const char *name, const struct value *v), void *context)
 {
     struct torch t;
-    struct value v;
     TRY(torch_open(&t, path));
-    const struct pickle *config = pickle_get(t.root, "config");
-    int failed = 0;
-    for (size_t i = 0; config && config->kind == PICKLE_DICT && i < config->n && !failed; i += 2)
-        if (config->item[i]->kind == PICKLE_STRING && to_value(config->item[i + 1], &v)) failed = set(context, config->item[i]->string, &v);
+    const struct pickle *args = pickle_get(t.root, "model_args");
+    int failed = show(args, NULL, set, context);
+    if (!failed) failed = show(pickle_get(t.root, "config"), args, set, context);
     torch_close(&t);
     return failed;
 }
