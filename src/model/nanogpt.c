@@ -306,10 +306,11 @@ static int put_moments(struct text *out, struct saving *s, const struct nanogpt_
     for (int k = 0; k < 2; k++) {
         snprintf(name, sizeof name, "%s.%s", moments[k], weight->name);
         const struct file_tensor *found = tensors_find(r->moments, name);
-        FAIL_IF(!found || found->size != weight->size / dtype_size(weight->type) * dtype_size(F32) || found->type != F32, E_DATA, "the optimizer has no %s of the shape of that", name);
         struct file_tensor *one = &s->t[s->n];
+        FAIL_IF(!found || found->type != F32 || found->n_dims != weight->n_dims, E_DATA, "the optimizer has no %s in f32", name);
         *one = *found;
         if (is_turned(weight->name)) TRY(file_tensor_turn(one, s->memory));
+        FAIL_IF(memcmp(one->dim, weight->dim, (size_t)one->n_dims * sizeof *one->dim), E_DATA, "the optimizer's %s has another shape than the weight", name);
         pickle_put_string(out, moments[k]);
         torch_put(out, one, s->n++);
     }
