@@ -73,4 +73,23 @@ static inline float f16_to_f32(uint16_t h)
     return f;
 }
 
+/* To nearest, ties to even; what is too large becomes infinite, a NaN stays one. */
+static inline uint16_t f32_to_f16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00);
+    if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00);           /* 65520 and more */
+    if (magnitude < 0x38800000) {                           /* subnormal: in units of 2^-24, by the rounding of a sum */
+        float small;
+        memcpy(&small, &magnitude, sizeof small);
+        small += 0.5f;                                      /* whose last bit is 2^-24 */
+        memcpy(&magnitude, &small, sizeof magnitude);
+        return (uint16_t)(sign | (magnitude - 0x3f000000));
+    }
+    magnitude += 0xfff + (magnitude >> 13 & 1);
+    return (uint16_t)(sign | (magnitude - 0x38000000) >> 13);
+}
+
 #endif

@@ -85,6 +85,7 @@ static const struct form { const char *file; int (*open)(struct model_files *f, 
     { "pytorch_model.bin", open_torch, NULL },
     { "ckpt.pt", nanogpt_open, "PK\3\4" },
     { NULL, llmc_open, "\xc6\xd7\x34\x01" },
+    { NULL, llamacpp_open, "GGUF" },
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -116,7 +117,7 @@ static int find_of_file(const struct form **k, const char *path)
     for (*k = forms; *k < forms + FORMS; ++*k)
         if ((*k)->starts && map.size >= 4 && !memcmp(map.at, (*k)->starts, 4)) break;
     file_close_map(&map);
-    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, nanoGPT's ckpt.pt, or a file by llm.c", path);
+    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, nanoGPT's ckpt.pt, llm.c's .bin, or a .gguf", path);
     return 0;
 }
 
