@@ -1,7 +1,7 @@
 #!/bin/sh
 # fuzz.sh FUZZER ... -- runs the programs that make fuzz builds (clang's libFuzzer around the entry of a parser, with ASan, UBSan and
-# checks for sums that wrap and numbers that lose bits), each SECONDS_EACH long (default 60) or for COUNT inputs, from the seeds in
-# tests/fuzz/.  What is found stays in build/fuzz; a row a program in tests/results/fuzz.csv.
+# checks for sums that wrap and numbers that lose bits), each SECONDS_EACH long (default 60) or for COUNT inputs of up to LENGTH bytes
+# (default 4096), from the seeds in tests/fuzz/.  What is found stays in build/fuzz; a row a program in tests/results/fuzz.csv.
 cd "$(dirname "$0")/.." || exit 1
 . bench/stamp.sh
 seconds=${SECONDS_EACH:-60} seed=${SEED:-1}
@@ -20,7 +20,7 @@ for fuzzer in "$@"; do
     mkdir -p "build/fuzz/$name-corpus"
     start=$(date +%s)
     # shellcheck disable=SC2086
-    "$fuzzer" -seed="$seed" -max_total_time="$seconds" -runs="${COUNT:--1}" -timeout=5 -rss_limit_mb=1024 -max_len=4096 -artifact_prefix="build/fuzz/$name-" \
+    "$fuzzer" -seed="$seed" -max_total_time="$seconds" -runs="${COUNT:--1}" -timeout=5 -rss_limit_mb=1024 -max_len="${LENGTH:-4096}" -artifact_prefix="build/fuzz/$name-" \
         -print_final_stats=1 "build/fuzz/$name-corpus" $seeds >"build/fuzz/$name.log" 2>&1
     found=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$name.log")

@@ -116,6 +116,15 @@ static inline void ref_rmsnorm(const struct problem *p)
     }
 }
 
+/* The share of pair j's frequency that stays, by the two points of its line: 0 at `from`, 1 at `to`. */
+static inline double ref_share(const struct rope *r, int64_t j, double frequency)
+{
+    double x = r->by_pair ? (double)j : frequency, from = (double)r->from, to = (double)r->to;
+    if (to > from ? x >= to : x <= to) return 1;
+    if (to > from ? x <= from : x >= from) return 0;
+    return (x - from) / (to - from);
+}
+
 /* Frequency and angle are f32 on purpose: so the models that use them were trained. */
 static inline void ref_rope(const struct problem *p)
 {
@@ -125,10 +134,11 @@ static inline void ref_rope(const struct problem *p)
     for (int64_t n = 0; n < n_rows(p); n++)
         for (int64_t head = 0; head < C; head += r.dim)
             for (int64_t j = 0; j < half; j++) {
-                float frequency = (float)pow((double)r.theta, -2.0 * (double)j / r.dim), angle = frequency * (float)p->in[1][n];
-                double a = p->in[0][n * C + head + j], b = p->in[0][n * C + head + half + j];
-                p->y[n * C + head + j] = a * cos((double)angle) - b * sin((double)angle);
-                p->y[n * C + head + half + j] = b * cos((double)angle) + a * sin((double)angle);
+                double f = pow((double)r.theta, -2.0 * (double)j / r.dim), s = r.factor > 0 ? ref_share(&r, j, f) : 1;
+                float frequency = (float)(s < 1 ? s * f + (1 - s) * f / (double)r.factor : f), angle = frequency * (float)p->in[1][n];
+                double a = p->in[0][n * C + head + j], b = p->in[0][n * C + head + half + j], gain = r.gain > 0 ? (double)r.gain : 1;
+                p->y[n * C + head + j] = gain * (a * cos((double)angle) - b * sin((double)angle));
+                p->y[n * C + head + half + j] = gain * (b * cos((double)angle) + a * sin((double)angle));
             }
 }
 

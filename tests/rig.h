@@ -130,8 +130,10 @@ static inline void read_golden_config(struct golden *g)
     assert_ok(json_parse(&json, text, strlen(text), g->name));
 #define READ(field) g->c.field = json_number_value(json_object_get(json, #field));
     READ(layers) READ(heads) READ(kv_heads) READ(width) READ(hidden) READ(head_dim) READ(vocab) READ(context) READ(tied) READ(eps)
-    READ(bias) READ(gelu_tanh) READ(qkv_bias) READ(qk_norm) READ(window) READ(theta)
+    READ(bias) READ(unscaled) READ(by_layer) READ(qkv_bias) READ(out_bias) READ(mlp_bias) READ(qk_norm) READ(window) READ(full_layers)
+    READ(theta) READ(scaling) READ(factor) READ(slow) READ(fast) READ(gain) READ(original) READ(whole_pairs)
 #undef READ
+    g->c.activation = json_integer_value(json_object_get(json, "gelu_tanh")) ? GELU_TANH : GELU_ERF;
     g->model = strcmp(json_string_value(json_object_get(json, "model")), "llama") ? &model_gpt2 : &model_llama;
     json_decref(json);
 }
@@ -166,8 +168,8 @@ static inline void load_golden(struct weights *w, const struct golden *g)
     cpu_backend.refresh(w);
 }
 
-enum { MODELS = 6 };
-static const char *const model_names[MODELS] = { "gpt2", "gpt2_plain", "gpt2_odd", "llama", "llama_window", "llama_norm" };
+enum { MODELS = 9 };
+static const char *const model_names[MODELS] = { "gpt2", "gpt2_plain", "gpt2_odd", "llama", "llama_window", "llama_norm", "gpt2_layered", "llama_yarn", "llama_3" };
 static struct golden models[MODELS];
 
 static inline int open_models(void **state)

@@ -39,7 +39,7 @@ static void place_and_start(struct weights *w)
 
 /* Large enough that every kernel has several tasks: blocks of queries, chunks of the head, strips and tiles. */
 static const struct config gpt = { .layers = 2, .heads = 4, .kv_heads = 4, .head_dim = 8, .width = 32, .hidden = 96, .vocab = 131, .context = 256, .tied = 1,
-                                   .eps = 1e-5, .dropout = 0.1, .bias = 1, .gelu_tanh = 1 };
+                                   .eps = 1e-5, .dropout = 0.1, .bias = 1, .activation = GELU_TANH };
 static const struct config llama = { .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8, .width = 32, .hidden = 96, .vocab = 131, .context = 256, .eps = 1e-5,
                                      .qkv_bias = 1, .qk_norm = 1, .window = 70, .theta = 1e4 };
 static const struct { const struct model *model; const struct config *c; } kinds[] = { { &model_gpt2, &gpt }, { &model_llama, &llama } };
@@ -282,7 +282,7 @@ enum { CURVE = 10 };
 static void curve_of(double *loss)
 {
     static const struct config letters = { .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .width = 16, .hidden = 64, .vocab = 13, .context = 16, .tied = 1,
-                                           .eps = 1e-5, .dropout = 0.1, .bias = 1, .gelu_tanh = 1 };
+                                           .eps = 1e-5, .dropout = 0.1, .bias = 1, .activation = GELU_TANH };
     static const int length[8] = { 16, 16, 16, 16, 16, 16, 16, 16 };
     static struct page page;
     struct batch b = page_of(&page, length, 8, 0, letters.vocab);
@@ -324,7 +324,7 @@ static void gpt2_124m_memory(void **state)
     (void)state;
     static const double most[] = { 1250, 986, 842, 300 };
     const struct config c = { .layers = 12, .heads = 12, .kv_heads = 12, .head_dim = 64, .width = 768, .hidden = 3072, .vocab = 50304, .context = 1024, .tied = 1,
-                              .eps = 1e-5f, .bias = 1, .gelu_tanh = 1 };
+                              .eps = 1e-5f, .bias = 1, .activation = GELU_TANH };
     const struct space s = { "text", 4096, 4 };
     for (int build = 0; use_build(build); build++)
         for (int level = 0; level < 4; level++) {

@@ -16,7 +16,7 @@ static void make_model(const char *path)
     struct tokenizer *k;
     char text[VOCAB + 1] = "";
     struct trainer_options o = { .model = &model_gpt2, .batch = 1, .block = CONTEXT,
-                                 .config = { .layers = 2, .heads = 2, .width = 32, .vocab = VOCAB + 1, .context = CONTEXT, .tied = 1, .eps = 1e-5, .bias = 1, .gelu_tanh = 1 } };
+                                 .config = { .layers = 2, .heads = 2, .width = 32, .vocab = VOCAB + 1, .context = CONTEXT, .tied = 1, .eps = 1e-5, .bias = 1, .activation = GELU_TANH } };
     config_fill_in(&o.config);
     for (int i = 0; i < VOCAB; i++) text[i] = (char)(' ' + i);
     assert_ok(trainer_open(&t, &o));
@@ -207,39 +207,10 @@ static void choices(void **state)
     assert_int_equal(pick(s, (const float[]){ -1, -1.5f, -9, -9, -9, 0 }, 5, (const uint32_t[]){ 0 }, 1, 0), 1);
 }
 
-/* transformers 5 moved the base of the rotation into an object; what neither says is 10000. */
-static void rope_of_two_versions(void **state)
-{
-    static const char frame[] = "{\"model_type\": \"llama\", \"vocab_size\": 9, \"max_position_embeddings\": 8, \"hidden_size\": 8, \"intermediate_size\": 9, "
-                                "\"num_hidden_layers\": 1, \"num_attention_heads\": 2%s}";
-    static const struct { const char *keys; double theta; } cases[] = {
-        { "", 1e4 }, { ", \"rope_theta\": 5e5", 5e5 }, { ", \"rope_parameters\": {\"rope_theta\": 5e5, \"rope_type\": \"default\"}", 5e5 },
-        { ", \"rope_theta\": 3.0, \"rope_parameters\": {\"rope_theta\": 5e5}", 5e5 }, { ", \"rope_theta\": 5e5, \"rope_parameters\": null", 5e5 },
-    };
-    const struct model *m;
-    struct config c;
-    char text[512];
-    (void)state;
-    assert_ok(dir_make(at("rope")));
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        snprintf(text, sizeof text, frame, cases[i].keys);
-        write_text(at("rope/config.json"), text);
-        for (int again = 0; again < 2; again++) {            /* as it is, and as nib writes it */
-            assert_ok(config_read(&m, &c, at("rope")));
-            assert_true(c.theta == cases[i].theta);
-            assert_ok(config_write(m, &c, -1, at("rope")));
-        }
-    }
-    snprintf(text, sizeof text, frame, ", \"rope_parameters\": {\"rope_theta\": 5e5, \"rope_type\": \"llama3\"}");
-    write_text(at("rope/config.json"), text);
-    assert_fails(config_read(&m, &c, at("rope")), E_MODEL, "rope_parameters.rope_type must be \"default\"");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(half_crop), cmocka_unit_test(exact_crop), cmocka_unit_test(samples_stand_alone), cmocka_unit_test(stop_strings), cmocka_unit_test(choices),
-        cmocka_unit_test(rope_of_two_versions),
     };
     return cmocka_run_group_tests(tests, setup, leave_folder);
 }

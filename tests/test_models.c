@@ -68,7 +68,7 @@ static double loss_along(struct weights *w, struct plan *p, const struct batch *
 }
 
 /* The twin would draw other masks, so here the gradient is held against the loss itself: along its own direction, the central
- * difference of the loss is its norm.  (bf16 is too coarse for differences, and llama has no dropout.) */
+ * difference of the loss is its norm.  (bf16 is too coarse for differences.) */
 static void check_dropout(const struct golden *g, enum dtype type)
 {
     const double STEP = 1e-3, BOUND = 2e-4;                   /* the worst of any build is off by 3e-5 */
@@ -76,7 +76,7 @@ static void check_dropout(const struct golden *g, enum dtype type)
     struct batch b = g->batch;
     struct weights *w;
     int64_t key[MAX_ROWS];
-    if (type != F32 || g->model != &model_gpt2) return;
+    if (type != F32) return;
     c.dropout = 0.2;
     b.key = key;
     for (int r = 0; r < b.rows; r++) key[r] = (int64_t)1 << 32 | r;
@@ -162,10 +162,10 @@ static const struct pace { const char *name; int together, rows[3]; } paces[] = 
 
 struct feed { int32_t ids[MAX_ROWS], pos[MAX_ROWS]; int from[MAX_ROWS]; struct batch b; };       /* from: the golden's row */
 
-/* n more rows of a sequence.  Only the keys that a window still shows are read. */
+/* n more rows of a sequence.  Only the keys that a window still shows are read, if all layers have one. */
 static void feed_rows(struct feed *f, const struct golden *g, const struct seq *q, int past, int n)
 {
-    int key = g->c.window && past + 1 > g->c.window ? past + 1 - (int)g->c.window : 0;
+    int key = g->c.window && !g->c.full_layers && past + 1 > g->c.window ? past + 1 - (int)g->c.window : 0;
     f->b.seq[f->b.seqs++] = (struct seq){ .row = f->b.rows, .rows = n, .past = past, .base = q->row, .key = key, .keys = past + n - key };
     for (int r = q->row + past; r < q->row + past + n; r++, f->b.rows++) {
         f->ids[f->b.rows] = g->batch.ids[r];

@@ -68,10 +68,18 @@ static tensor *build_rmsnorm(struct bench *b, const int *n)                  /* 
     tensor *x = input(b, "x", n[1]), *w = vector(b, "w", n[1] / (n[2] ? n[2] : 1));
     return t_rmsnorm(x, w, EPS);
 }
-static tensor *build_rope(struct bench *b, const int *n)                     /* n[2] heads of n[1] columns */
+static tensor *build_rope(struct bench *b, const int *n)                     /* n[2] heads of n[1] columns; n[3]: which scaling */
 {
+    static const struct rope kinds[] = {
+        { .theta = 1e4f },
+        { .theta = 5e5f, .factor = 4, .from = 1, .to = 2 },                  /* all of them, as linear scaling does */
+        { .theta = 1e4f, .factor = 8, .from = 0.002f, .to = 0.3f },          /* as llama3's */
+        { .theta = 1e6f, .factor = 2.5f, .from = 5.5f, .to = 1.25f, .by_pair = 1, .gain = 1.3f },        /* as yarn's */
+    };
+    struct rope r = kinds[n[3]];
+    r.dim = n[1];
     tensor *x = input(b, "x", (int64_t)n[1] * n[2]);
-    return t_rope(x, ids(b), (struct rope){ .dim = n[1], .theta = 1e4f });
+    return t_rope(x, ids(b), r);
 }
 
 static tensor *build_loss(struct bench *b, const int *n)                     /* vocabulary n[1], n[2] columns */
@@ -160,6 +168,8 @@ static const struct op_case cases[] = {
     { "rmsnorm", build_rmsnorm, ref_rmsnorm, TRAIN, TAILS, 5e-7, 1e-6, 0, 0, NULL, { { 1, 1 }, { 70, 130 }, { 1100, 3 }, { 0, 4 } } },
     { "rmsnorm of heads", build_rmsnorm, ref_rmsnorm, TRAIN, 0, 5e-7, 1e-6, 0, 0, NULL, { { 1, 4, 4 }, { 9, 35, 5 }, { 20, 132, 4 }, { 0, 4, 2 } } },
     { "rope", build_rope, ref_rope, TRAIN, 0, 2e-7, 2e-7, 0, 0, NULL, { { 1, 2, 1 }, { 3, 4, 3 }, { 9, 34, 2 }, { 20, 64, 3 }, { 5, 128, 1 }, { 0, 4, 1 } } },
+    { "rope, scaled", build_rope, ref_rope, TRAIN, 0, 2e-7, 2e-7, 0, 0, NULL,
+      { { 1, 2, 1, 1 }, { 9, 34, 2, 1 }, { 9, 16, 2, 2 }, { 5, 128, 1, 2 }, { 1, 2, 1, 3 }, { 9, 16, 3, 3 }, { 5, 128, 1, 3 } } },
     { "head_loss", build_loss, ref_head_loss, TRAIN, MATRIX, 1e-6, 1e-6, 1e-2, 0, NULL,
       { { 1, 1, 1 }, { 3, 5, 2 }, { 37, 67, 19 }, { 9, 523, 33 }, { 5, 3, 521 }, { 0, 5, 3 } } },
     { "head_loss of a large vocabulary", build_loss, ref_head_loss, TRAIN, MATRIX, 1e-6, 1.5e-5, 1e-2, 0, NULL, { { 3, 4099, 40 }, { 520, 4100, 3 }, { 0, 4200, 3 } } },   /* f32 sums of V terms, in any order: sqrt(V) 2^-24, four times at most */

@@ -30,7 +30,7 @@ struct page {
 };
 
 static const struct config small = { .layers = 3, .heads = 4, .kv_heads = 2, .width = 16, .hidden = 64, .head_dim = 4, .vocab = 40, .context = 32,
-                                     .tied = 1, .eps = 1e-5f, .dropout = 0.1f, .bias = 1, .gelu_tanh = 1, .theta = 1e4f };
+                                     .tied = 1, .eps = 1e-5f, .dropout = 0.1f, .bias = 1, .activation = GELU_TANH, .theta = 1e4f };
 
 enum { UNTIED = 1, PLAIN = 2, NORMED = 4 };
 
@@ -174,7 +174,7 @@ static void mapped_blocks(void **state)
 static void gpt2_124m_memory(void **state)
 {
     (void)state;
-    const struct config c = { .layers = 12, .heads = 12, .head_dim = 64, .width = 768, .hidden = 3072, .vocab = 50304, .context = 1024, .tied = 1, .eps = 1e-5f, .bias = 1, .gelu_tanh = 1 };
+    const struct config c = { .layers = 12, .heads = 12, .head_dim = 64, .width = 768, .hidden = 3072, .vocab = 50304, .context = 1024, .tied = 1, .eps = 1e-5f, .bias = 1, .activation = GELU_TANH };
     const struct space s = { "text", 4096, 4 };
     static const double limit[] = { 1190, 925, 780, 195 };                    /* MiB, without the kernels' workspaces */
     for (int level = 0; level < 4; level++) {
@@ -469,7 +469,7 @@ static tensor *random_op(struct pool *q)
     case 6: return t_scale(x, 2);
     case 7: return nn_drop(x, 0.1f, name);
     case 8: return t_cols(x, UNIT * roll(r, (int)(x->cols / UNIT)), UNIT);
-    case 9: return t_rope(x, pos, (struct rope){ UNIT, 1e4f });
+    case 9: return t_rope(x, pos, (struct rope){ .dim = UNIT, .theta = 1e4f });
     case 10:
         snprintf(name, sizeof name, "n%d", q->n);
         return roll(r, 2) ? nn_layernorm(x, roll(r, 2), 1e-5f, name) : nn_rmsnorm(x, 1e-5f, name);

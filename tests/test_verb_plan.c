@@ -51,7 +51,7 @@ static void in_words(void **state)
 {
     (void)state;
     runs("plan " SMALL " --seconds=0.2");
-    assert_has(OUT, "\n  h.*.attn.c_attn.weight              2 x         3072  ");
+    assert_has(OUT, "\n  h.*.attn.c_attn.weight                           2 x         3072  ");
     assert_has(OUT, "\nmemory      ");
     assert_has(OUT, "with --recompute=0 to 3 ");
     assert_has(OUT, "\ndisk        ");

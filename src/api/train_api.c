@@ -34,7 +34,7 @@ int nib_train_new(nib_trainer **out, const struct nib_shape *s, int64_t sequence
 {
     struct trainer_options o = { .model = &model_gpt2, .batch = sequences, .block = length,
                                  .config = { .layers = s->layers, .heads = s->heads, .width = s->width, .vocab = s->vocab, .context = s->context, .tied = 1, .eps = 1e-5,
-                                             .dropout = s->dropout, .bias = 1, .gelu_tanh = 1 } };
+                                             .dropout = s->dropout, .bias = 1, .activation = GELU_TANH } };
     config_fill_in(&o.config);
     TRY(check_batch(sequences, length, s->context));
     TRY(open_trainer(out, &o, s->seed));

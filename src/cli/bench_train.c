@@ -149,7 +149,7 @@ static void settle(struct job *j, int dropout_given)
 {
     const struct bench_options *o = j->o;
     const struct shape *s = bench_shape(o->model);
-    j->settings = (struct settings){ .n_layer = s->layers, .n_head = s->heads, .n_embd = s->width, .vocab_size = o->dataset ? 0 : s->vocab, .pad_vocab = 64, .gelu = "erf",
+    j->settings = (struct settings){ .model = "gpt2", .tie_word_embeddings = 1, .n_layer = s->layers, .n_head = s->heads, .n_embd = s->width, .vocab_size = o->dataset ? 0 : s->vocab, .pad_vocab = 64, .gelu = "erf",
                                      .batch_size = o->batch ? o->batch : s->batch, .block_size = o->block ? o->block : s->block, .dropout = dropout_given ? o->dropout : s->dropout,
                                      .device = "cpu", .dtype = o->dtype, .threads = o->threads, .recompute = o->recompute, .seed = o->seed };
 }

@@ -87,8 +87,8 @@ static int write(const struct export_options *o, const struct model_files *f, co
     const struct target *k = targets;
     while (strcmp(k->name, o->to)) k++;
     TRY(k->write(o, f, from));
-    if (k->tanh >= 0 && k->tanh != f->config.gelu_tanh)
-        fprintf(stderr, "note: this model's GELU is by %s, %s's by %s: its numbers will differ a little\n", f->config.gelu_tanh ? "tanh" : "erf", o->to, k->tanh ? "tanh" : "erf");
+    int is_tanh = f->config.activation == GELU_TANH;
+    if (k->tanh >= 0 && k->tanh != is_tanh) fprintf(stderr, "note: this model's GELU is by %s, %s's by %s: its numbers will differ a little\n", is_tanh ? "tanh" : "erf", o->to, k->tanh ? "tanh" : "erf");
     printf("%s\n", o->out);
     return 0;
 }

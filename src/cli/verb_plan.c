@@ -53,7 +53,7 @@ static int find_model(struct outlook *k, struct text *notices)
     if (!strcmp(from, "scratch")) return 0;
     if (train_known(from, &k->o.config)) return 0;
     TRY(model_describe(&k->o.model, &k->o.config, from));
-    if (s->block_size < k->o.config.context) k->o.config.context = s->block_size;
+    config_crop(k->o.model, &k->o.config, s->block_size);
     return 0;
 }
 
@@ -133,7 +133,7 @@ static void print_parts(const struct outlook *k, struct text *t)
     text_add(t, "\n");
     for (int i = 0; i < n; i++) {
         double all = (double)(part[i].n * part[i].each);
-        text_format(t, "  %-32s %4lld x %12lld %5.1f%%\n", part[i].name, (long long)part[i].n, (long long)part[i].each, 100 * all / k->parameters);
+        text_format(t, "  %-45s %4lld x %12lld %5.1f%%\n", part[i].name, (long long)part[i].n, (long long)part[i].each, 100 * all / k->parameters);
     }
 }
 

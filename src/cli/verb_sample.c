@@ -1,5 +1,6 @@
 /* verb_sample.c -- nib sample [MODEL]: texts to stdout, and nothing else. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,11 +116,23 @@ static int read_stops(const char *stop, json_t **list)
 enum { MOST_STREAMS = 32 };
 static const double STATE_BYTES = 2e9;
 
+/* Bytes of keys and values at one position. */
+static double state_of(const struct config *c) { return 4.0 * (double)(c->layers * 2 * c->kv_heads * c->head_dim); }
+
 static int streams_for(const struct sample_options *o, const struct config *c)
 {
-    double each = 4.0 * (double)(c->layers * c->context * 2 * c->kv_heads * c->head_dim), fit = STATE_BYTES / each;
+    double fit = STATE_BYTES / state_of(c) / (double)c->context;
     int64_t n = o->num_samples < MOST_STREAMS ? o->num_samples : MOST_STREAMS;
     return fit < 1 ? 1 : fit < (double)n ? (int)fit : (int)n;
+}
+
+/* Positions whose keys and values are not out of all proportion: a model may have a hundred thousand.  0: all. */
+static int64_t context_for(const struct config *c, struct text *notices)
+{
+    double fit = floor(STATE_BYTES / state_of(c));
+    if (fit >= (double)c->context || fit < 1) return 0;
+    text_format(notices, "keys and values of all %lld positions would take %.1f GB; a token sees the last %.0f at most\n", (long long)c->context, state_of(c) * (double)c->context / 1e9, fit);
+    return (int64_t)fit;
 }
 
 /* Samples first .. first + n, side by side. */
@@ -163,14 +176,15 @@ static int sample(const struct sample_options *o, struct engine *e, const json_t
     return code;
 }
 
-static int open_and_sample(const struct sample_options *o, const char *folder, const json_t *stops)
+static int open_and_sample(const struct sample_options *o, const char *folder, const json_t *stops, struct text *notices)
 {
     const struct model *m;
     struct config c;
     struct engine e;
     TRY(model_describe(&m, &c, folder));
-    struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = streams_for(o, &c),
+    struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = streams_for(o, &c), .context = context_for(&c, notices),
                                  .tokenizer = strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL };
+    cli_notices(notices);
     TRY(engine_open(&e, folder, &eo));
     int code = 0;
     if (!e.tokenizer && c.vocab >= 50257) code = tokenizer_find(&e.tokenizer, "gpt2", folder);
@@ -190,7 +204,7 @@ static int sample_from_model(struct options *options, int argc, char **argv)
     TRY(hub_find(folder, model, screen_transfer, (void *)(uintptr_t)model));
     screen_clear();
     TRY(read_stops(o->stop, &stops));
-    int code = open_and_sample(o, folder, stops);
+    int code = open_and_sample(o, folder, stops, options->notices);
     json_decref(stops);
     return code;
 }

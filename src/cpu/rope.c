@@ -1,5 +1,5 @@
 /* rope.c -- rotary positions (Su et al. 2021), rotate-half as Hugging Face has it: in each head of width D, columns j and
- * j + D/2 turn by the angle pos theta^(-2j/D).
+ * j + D/2 turn by the angle pos f_j, f_j = theta^(-2j/D), which may be scaled for texts longer than those of the training (tensor.h).
  *     (a, b) -> (a cos - b sin, b cos + a sin);   the gradient turns back: (a cos + b sin, b cos - a sin) */
 #include "cpu/row.h"
 
@@ -19,20 +19,30 @@ static void sine_cosine(double angle, float *sine, float *cosine)
 /* What a task needs besides its rows: the frequencies of D/2 pairs, and the sines and cosines of one position. */
 struct circle { float *frequency, *sine, *cosine; };
 
+static double scaled(struct rope r, int j, double f)
+{
+    if (!(r.factor > 0)) return f;
+    double s = ((r.by_pair ? j : f) - (double)r.from) / ((double)r.to - (double)r.from);
+    s = s > 1 ? 1 : s > 0 ? s : 0;
+    return f * (s + (1 - s) / (double)r.factor);
+}
+
 static struct circle circle(struct rope r, float *memory)
 {
     struct circle c = { memory, memory + r.dim / 2, memory + r.dim };
     double ratio = pow((double)r.theta, -2.0 / r.dim), f = 1;
-    for (int j = 0; j < r.dim / 2; j++, f *= ratio) c.frequency[j] = (float)f;
+    for (int j = 0; j < r.dim / 2; j++, f *= ratio) c.frequency[j] = (float)scaled(r, j, f);
     return c;
 }
 
 /* Frequency and angle are rounded to f32, as they were when the models were trained. */
-static void set_angles(struct circle c, int half, int32_t pos, float sign)
+static void set_angles(struct circle c, struct rope r, int32_t pos, float sign)
 {
-    for (int j = 0; j < half; j++) {
+    float gain = r.gain > 0 ? r.gain : 1;
+    for (int j = 0; j < r.dim / 2; j++) {
         sine_cosine(c.frequency[j] * (float)pos, &c.sine[j], &c.cosine[j]);
-        c.sine[j] *= sign;
+        c.sine[j] *= sign * gain;
+        c.cosine[j] *= gain;
     }
 }
 
@@ -56,7 +66,7 @@ static void turn_rows(const struct step *s, const struct operand *from, int task
     struct range range = row_range(s, task, cols);
     for (int64_t row = range.from; row < range.to; row++) {
         const float *x = row_in(from, row, 0, cols, buffer);
-        set_angles(t, r.dim / 2, pos[row], sign);
+        set_angles(t, r, pos[row], sign);
         for (int64_t h = 0; h < cols; h += r.dim) turn_head(x + h, y + h, r.dim / 2, t);
         if (s->dir == 'B') gradient_out(s, 0, row, 0, cols, y, buffer);
         else row_out(&s->y, row, 0, cols, y);

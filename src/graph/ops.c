@@ -92,8 +92,6 @@ const struct op_info op_info[OP_COUNT] = {
 
 int64_t op_id_limit(const tensor *t, int i)
 {
-    if (t->kind != K_OP) return 0;
-    if (t->op == OP_embed && i == 0) return t->in[1]->out;
-    if (t->op == OP_head_loss && i == 2) return t->in[1]->out;
-    return 0;
+    int picks = t->kind == K_OP && (t->op == OP_embed ? i == 0 : t->op == OP_head_loss && i == 2);
+    return picks ? t->in[1]->out : 0;
 }

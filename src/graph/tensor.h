@@ -42,7 +42,9 @@ struct heads {
     float scale;                         /* of the scores; 0 means 1 / sqrt(dim) */
     struct chance drop;                  /* of the probabilities */
 };
-struct rope { int dim; float theta; };   /* heads of width dim turn in pairs (j, j + dim / 2) by pos * theta^(-2j / dim) */
+/* Heads of width dim turn in pairs (j, j + dim / 2) by pos * f_j, f_j = theta^(-2j / dim).  factor > 0: only a share s of f_j
+ * stays, f_j (s + (1 - s) / factor), and s rises from 0 to 1 while f_j, or j if by_pair, goes from `from` to `to`. */
+struct rope { int dim; float theta, factor, from, to; int by_pair; float gain; };      /* gain: of sines and cosines; 0 means 1 */
 struct loss { int ignore; };             /* this target has no loss */
 
 enum { MAX_IN = 6, MAX_SPACES = 4, MAX_LOSSES = 4, MAX_ATTR = 64 };

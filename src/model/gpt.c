@@ -1,11 +1,20 @@
 /* gpt.c -- GPT-2 (Radford et al. 2019) with nanoGPT's options.  N packed rows, C width, V vocabulary. */
+#include <math.h>
+
 #include "model/model.h"
 #include "model/nn.h"
 
-static tensor *attend(tensor *x, const struct config *c)
+/* 0: as usual, 1 / sqrt(head_dim). */
+static float score_scale(const struct config *c, int layer)
+{
+    double scale = c->unscaled ? 1 : 1 / sqrt((double)c->head_dim);
+    return c->unscaled || c->by_layer ? (float)(scale / (c->by_layer ? layer + 1 : 1)) : 0;
+}
+
+static tensor *attend(tensor *x, const struct config *c, int layer)
 {
     int64_t C = c->width;
-    struct heads h = { .q = (int)c->heads, .kv = (int)c->heads, .dim = (int)c->head_dim, .causal = 1, .drop = { .p = (float)c->dropout } };
+    struct heads h = { .q = (int)c->heads, .kv = (int)c->heads, .dim = (int)c->head_dim, .causal = 1, .scale = score_scale(c, layer), .drop = { .p = (float)c->dropout } };
     tensor *qkv = nn_dense(x, 3 * C, c->bias, "attn.c_attn");              /* (N, 3C) */
     tensor *q = t_cols(qkv, 0, C), *k = t_cols(qkv, C, C), *v = t_cols(qkv, 2 * C, C);
     x = nn_attention(q, k, v, h, "attn");                                  /* (N, C) */
@@ -16,7 +25,7 @@ static tensor *attend(tensor *x, const struct config *c)
 static tensor *mlp(tensor *x, const struct config *c)
 {
     x = nn_dense(x, c->hidden, c->bias, "mlp.c_fc");                       /* (N, 4C) */
-    x = t_gelu(x, c->gelu_tanh);
+    x = c->activation == RELU ? t_relu(x) : t_gelu(x, c->activation == GELU_TANH);
     x = nn_dense(x, c->width, c->bias, "mlp.c_proj");
     return nn_drop(x, (float)c->dropout, "mlp.drop");
 }
@@ -34,7 +43,7 @@ static tensor *gpt(graph *g, const struct config *c)
     x = nn_drop(t_add(x, p), (float)c->dropout, "drop");
     for (int l = 0; l < c->layers; l++) {
         graph_scope(g, "h.%d.", l);
-        x = t_add(x, attend(nn_layernorm(x, c->bias, (float)c->eps, "ln_1"), c));
+        x = t_add(x, attend(nn_layernorm(x, c->bias, (float)c->eps, "ln_1"), c, l));
         x = t_add(x, mlp(nn_layernorm(x, c->bias, (float)c->eps, "ln_2"), c));
     }
     graph_scope(g, "%s", "");
@@ -50,28 +59,34 @@ static const struct init init[] = {
     { 0 },
 };
 
-#define FIELD(name) offsetof(struct config, name)
+static const struct word activations[] = {
+    { "gelu_new", GELU_TANH }, { "gelu_pytorch_tanh", GELU_TANH }, { "gelu_fast", GELU_TANH }, { "gelu_accurate", GELU_TANH }, { "gelu_python_tanh", GELU_TANH },
+    { "gelu", GELU_ERF }, { "gelu_python", GELU_ERF }, { "relu", RELU }, { 0 },
+};
+
 static const struct key keys[] = {
-    { "vocab_size", KEY_INT, FIELD(vocab), NULL, { 0 } },
-    { "n_positions", KEY_INT, FIELD(context), NULL, { 0 } },
-    { "n_embd", KEY_INT, FIELD(width), NULL, { 0 } },
-    { "n_layer", KEY_INT, FIELD(layers), NULL, { 0 } },
-    { "n_head", KEY_INT, FIELD(heads), NULL, { 0 } },
-    { "n_inner", KEY_INT, FIELD(hidden), "0", { 0 } },                     /* 0: four times the width */
-    { "activation_function", KEY_TEXT, FIELD(gelu_tanh), "\"gelu_new\"", { "gelu", "gelu_new", "gelu_pytorch_tanh" } },
-    { "layer_norm_epsilon", KEY_REAL, FIELD(eps), "1e-5", { 0 } },
-    { "resid_pdrop", KEY_REAL, FIELD(dropout), "0.1", { 0 } },
-    { "embd_pdrop", KEY_REAL, FIELD(dropout), "0.1", { 0 } },
-    { "attn_pdrop", KEY_REAL, FIELD(dropout), "0.1", { 0 } },
-    { "tie_word_embeddings", KEY_BOOL, FIELD(tied), "true", { 0 } },
-    { "scale_attn_weights", KEY_FIXED, 0, "true", { 0 } },
-    { "scale_attn_by_inverse_layer_idx", KEY_FIXED, 0, "false", { 0 } },
-    { "add_cross_attention", KEY_FIXED, 0, "false", { 0 } },
-    { "nib.bias", KEY_BOOL, FIELD(bias), "true", { 0 } },
+    K_INT("vocab_size", vocab, NULL),
+    K_INT("n_positions", context, NULL),
+    K_INT("n_embd", width, NULL),
+    K_INT("n_layer", layers, NULL),
+    K_INT("n_head", heads, NULL),
+    K_INT("n_inner", hidden, "0"),                                         /* 0: four times the width */
+    K_WORD("activation_function", activation, "\"gelu_new\"", activations),
+    K_REAL("layer_norm_epsilon", eps, "1e-5"),
+    K_REAL("resid_pdrop", dropout, "0.1"),
+    K_REAL("embd_pdrop", dropout, "0.1"),
+    K_REAL("attn_pdrop", dropout, "0.1"),
+    K_BOOL("tie_word_embeddings", tied, "true"),
+    K_NOT("scale_attn_weights", unscaled, "true"),
+    K_BOOL("scale_attn_by_inverse_layer_idx", by_layer, "false"),          /* reorder_and_upcast_attn only says how to round */
+    K_FIXED("add_cross_attention", "false"),
+    K_FIXED("quantization_config", "null"),
+    K_BOOL("nib.bias", bias, "true"),
     { 0 },
 };
 
 const struct model model_gpt2 = {
-    .name = "gpt2", .build = gpt, .init = init, .keys = keys, .prefix = "transformer.", .files_have_biases = 1, .table = "wte.weight", .positions = "wpe.weight",
+    .name = "gpt2", .build = gpt, .init = init, .keys = { keys }, .prefix = "transformer.", .files_have_biases = 1, .table = "wte.weight", .positions = "wpe.weight",
+    .base = { .tied = 1, .eps = 1e-5, .bias = 1, .activation = GELU_TANH },
     .constants = "{\"architectures\": [\"GPT2LMHeadModel\"], \"initializer_range\": 0.02, \"torch_dtype\": \"float32\"}",
 };

@@ -1,31 +1,32 @@
-/* llama.c -- RMSNorm, rotary positions, grouped-query attention, SwiGLU (Touvron et al. 2023; Llama, Mistral, Qwen).
- * N packed rows, H query heads, K key/value heads of width D. */
+/* llama.c -- RMSNorm, rotary positions, grouped-query attention, SwiGLU (Touvron et al. 2023): Llama, Mistral, Qwen2 and Qwen3.
+ * N packed rows, H query heads, K key/value heads of width D, I width of the MLP. */
 #include "model/model.h"
 #include "model/nn.h"
 
-static tensor *attend(tensor *x, const struct config *c)
+static tensor *attend(tensor *x, const struct config *c, int layer)
 {
     int D = (int)c->head_dim;
-    struct heads h = { .q = (int)c->heads, .kv = (int)c->kv_heads, .dim = D, .causal = 1, .window = (int)c->window };
+    struct heads h = { .q = (int)c->heads, .kv = (int)c->kv_heads, .dim = D, .causal = 1, .window = layer < c->full_layers ? 0 : (int)c->window,
+                       .drop = { .p = (float)c->dropout } };
     const struct block parts[] = { { "self_attn.q_proj", (int64_t)h.q * D }, { "self_attn.k_proj", (int64_t)h.kv * D }, { "self_attn.v_proj", (int64_t)h.kv * D } };
     tensor *p[3];
     nn_split(x, c->qkv_bias, "self_attn.qkv", 3, parts, p);                /* q (N, HD), k and v (N, KD) */
     tensor *q = c->qk_norm ? nn_headnorm(p[0], D, (float)c->eps, "self_attn.q_norm") : p[0];
     tensor *k = c->qk_norm ? nn_headnorm(p[1], D, (float)c->eps, "self_attn.k_norm") : p[1];
-    struct rope turn = { .dim = D, .theta = (float)c->theta };
+    struct rope turn = config_rope(c);
     q = nn_rope(q, turn);
     k = nn_rope(k, turn);
     x = nn_attention(q, k, p[2], h, "self_attn");                          /* (N, HD) */
-    return nn_dense(x, c->width, 0, "self_attn.o_proj");
+    return nn_dense(x, c->width, c->out_bias, "self_attn.o_proj");
 }
 
 static tensor *mlp(tensor *x, const struct config *c)
 {
     const struct block parts[] = { { "mlp.gate_proj", c->hidden }, { "mlp.up_proj", c->hidden } };
     tensor *p[2];
-    nn_split(x, 0, "mlp.gate_up", 2, parts, p);
+    nn_split(x, c->mlp_bias, "mlp.gate_up", 2, parts, p);                  /* (N, I) each */
     tensor *y = t_swiglu(p[0], p[1]);
-    return nn_dense(y, c->width, 0, "mlp.down_proj");
+    return nn_dense(y, c->width, c->mlp_bias, "mlp.down_proj");
 }
 
 /* TRAIN, EVAL: losses (N, 1).  INFER: logits (wanted, V). */
@@ -37,7 +38,7 @@ static tensor *llama(graph *g, const struct config *c)
     tensor *x = t_embed(ids, table);
     for (int l = 0; l < c->layers; l++) {
         graph_scope(g, "model.layers.%d.", l);
-        x = t_add(x, attend(nn_rmsnorm(x, (float)c->eps, "input_layernorm"), c));
+        x = t_add(x, attend(nn_rmsnorm(x, (float)c->eps, "input_layernorm"), c, l));
         x = t_add(x, mlp(nn_rmsnorm(x, (float)c->eps, "post_attention_layernorm"), c));
     }
     graph_scope(g, "%s", "");
@@ -52,29 +53,69 @@ static const struct init init[] = {
     { 0 },
 };
 
-#define FIELD(name) offsetof(struct config, name)
-static const struct key keys[] = {
-    { "vocab_size", KEY_INT, FIELD(vocab), NULL, { 0 } },
-    { "max_position_embeddings", KEY_INT, FIELD(context), NULL, { 0 } },
-    { "hidden_size", KEY_INT, FIELD(width), NULL, { 0 } },
-    { "intermediate_size", KEY_INT, FIELD(hidden), NULL, { 0 } },
-    { "num_hidden_layers", KEY_INT, FIELD(layers), NULL, { 0 } },
-    { "num_attention_heads", KEY_INT, FIELD(heads), NULL, { 0 } },
-    { "num_key_value_heads", KEY_INT, FIELD(kv_heads), "0", { 0 } },       /* 0: as many as heads */
-    { "head_dim", KEY_INT, FIELD(head_dim), "0", { 0 } },                  /* 0: width / heads */
-    { "hidden_act", KEY_FIXED, 0, "\"silu\"", { 0 } },
-    { "rms_norm_eps", KEY_REAL, FIELD(eps), "1e-6", { 0 } },
-    { "rope_theta", KEY_REAL, FIELD(theta), "10000.0", { 0 } },            /* transformers to version 4 */
-    { "rope_parameters.rope_theta", KEY_REAL, FIELD(theta), "", { 0 } },   /* and from version 5 */
-    { "rope_parameters.rope_type", KEY_FIXED, 0, "\"default\"", { 0 } },
-    { "rope_scaling", KEY_FIXED, 0, "null", { 0 } },
-    { "attention_bias", KEY_FIXED, 0, "false", { 0 } },
-    { "mlp_bias", KEY_FIXED, 0, "false", { 0 } },
-    { "tie_word_embeddings", KEY_BOOL, FIELD(tied), "false", { 0 } },
+/* ---- config.json: what the four have in common, then each one's own; what is absent is what transformers then takes ---- */
+
+static const struct key common[] = {
+    K_INT("vocab_size", vocab, NULL),
+    K_INT("max_position_embeddings", context, NULL),
+    K_INT("hidden_size", width, NULL),
+    K_INT("intermediate_size", hidden, NULL),
+    K_INT("num_hidden_layers", layers, NULL),
+    K_INT("num_attention_heads", heads, NULL),
+    K_REAL("rms_norm_eps", eps, "1e-6"),
+    K_REAL("attention_dropout", dropout, "0.0"),
+    K_BOOL("tie_word_embeddings", tied, "false"),
+    K_FIXED("hidden_act", "\"silu\""),
+    K_FIXED("partial_rotary_factor", "1.0"),
+    K_FIXED("quantization_config", "null"),
     { 0 },
 };
 
-const struct model model_llama = {
-    .name = "llama", .build = llama, .init = init, .keys = keys, .prefix = "", .table = "model.embed_tokens.weight",
-    .constants = "{\"architectures\": [\"LlamaForCausalLM\"], \"initializer_range\": 0.02, \"torch_dtype\": \"float32\"}",
+static const struct key llama_keys[] = {
+    K_INT("num_key_value_heads", kv_heads, "0"),                           /* 0: as many as heads */
+    K_INT("head_dim", head_dim, "0"),                                      /* 0: width / heads */
+    K_BOOL("attention_bias", qkv_bias, "false"),
+    K_BOOL("attention_bias", out_bias, "false"),
+    K_BOOL("mlp_bias", mlp_bias, "false"),
+    { 0 },
 };
+
+static const struct key mistral_keys[] = {
+    K_INT("num_key_value_heads", kv_heads, "8"),
+    K_INT("head_dim", head_dim, "0"),
+    K_INT("sliding_window", window, "4096"),
+    { 0 },
+};
+
+static const struct key qwen2_keys[] = {
+    K_INT("num_key_value_heads", kv_heads, "32"),
+    K_INT("head_dim", head_dim, "0"),
+    K_BOOL("use_sliding_window", windows, "false"),
+    K_INT("sliding_window", window, "4096"),
+    K_COUNT("max_window_layers", full_layers, "28"),
+    { "layer_types", KEY_LAYERS, K_FIELD(full_layers), "", NULL, 0 },
+    { 0 },
+};
+
+static const struct key qwen3_keys[] = {
+    K_INT("num_key_value_heads", kv_heads, "32"),
+    K_INT("head_dim", head_dim, "128"),
+    K_BOOL("attention_bias", qkv_bias, "false"),
+    K_BOOL("attention_bias", out_bias, "false"),
+    K_BOOL("use_sliding_window", windows, "false"),
+    K_INT("sliding_window", window, "4096"),
+    K_COUNT("max_window_layers", full_layers, "28"),
+    { "layer_types", KEY_LAYERS, K_FIELD(full_layers), "", NULL, 0 },
+    { 0 },
+};
+
+#define FAMILY(type, class, own, ...)                                                                                            \
+    {                                                                                                                            \
+        .name = type, .build = llama, .init = init, .keys = { common, own, rotary_keys }, .prefix = "", .table = "model.embed_tokens.weight", \
+        .base = { .tied = 1, .eps = 1e-5, .theta = 1e4, .windows = 1, __VA_ARGS__ },                                             \
+        .constants = "{\"architectures\": [\"" class "\"], \"hidden_act\": \"silu\", \"initializer_range\": 0.02, \"torch_dtype\": \"float32\"}", \
+    }
+const struct model model_llama = FAMILY("llama", "LlamaForCausalLM", llama_keys, .qkv_bias = 0);
+const struct model model_mistral = FAMILY("mistral", "MistralForCausalLM", mistral_keys, .qkv_bias = 0);
+const struct model model_qwen2 = FAMILY("qwen2", "Qwen2ForCausalLM", qwen2_keys, .qkv_bias = 1);
+const struct model model_qwen3 = FAMILY("qwen3", "Qwen3ForCausalLM", qwen3_keys, .qk_norm = 1);

@@ -40,7 +40,7 @@ static int read_header(struct reader *r, int64_t *rows)
     FAIL_IF(r->end - r->at < HEADER || little_u32(bytes) != MAGIC, E_DATA, "%s: no model of llm.c's, or cut off", r->what);
     uint32_t version = little_u32(bytes + 4);
     FAIL_IF(version != IN_F32 && version != IN_BF16, E_DATA, "%s: version %u of llm.c's model files; nib reads 3 (f32) and 5 (bf16)", r->what, version);
-    *c = (struct config){ .tied = 1, .eps = 1e-5, .bias = 1, .gelu_tanh = 1 };
+    *c = (struct config){ .tied = 1, .eps = 1e-5, .bias = 1, .activation = GELU_TANH };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int64_t n = little_u32(bytes + 4 * sizes[i].at);
         memcpy((char *)c + sizes[i].field, &n, sizeof n);

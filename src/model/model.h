@@ -7,6 +7,10 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "graph/graph.h"
+#include "model/keys.h"
+
+enum activation { GELU_ERF, GELU_TANH, RELU };
+enum scaling { ROPE_PLAIN, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_LLAMA3, ROPE_YARN };
 
 struct config {
     int64_t layers, heads, kv_heads;
@@ -14,44 +18,43 @@ struct config {
     int64_t vocab, context;              /* rows of the token table; positions that exist, or were trained */
     int tied;                            /* the head is the token table */
     double eps, dropout;
-    int bias, gelu_tanh;                 /* gpt: biases in every dense and norm; GELU by tanh, or by erf */
-    int qkv_bias, qk_norm;               /* llama */
-    int64_t window;
-    double theta;
+    int bias, activation;                /* gpt: biases in every dense and norm; enum activation */
+    int unscaled, by_layer;              /* gpt: scores are not divided by sqrt(head_dim); they are by the layer's number, from 1 */
+    int qkv_bias, out_bias, mlp_bias;    /* llama: biases of q, k and v; of what follows attention; of the MLP */
+    int qk_norm;
+    int64_t window, full_layers;         /* llama: positions that a query sees, its own included, 0: all; the first layers, which see all */
+    int windows;                         /* ... does the file say that there are any? */
+    double theta;                        /* llama: rotary positions (rotary.c) */
+    int scaling;                         /* enum scaling */
+    double factor, slow, fast, gain;     /* of frequencies; turns within `original` below which all, above which none is scaled; of sines and cosines */
+    int64_t original;                    /* positions before they were scaled */
+    int whole_pairs;                     /* yarn: its line begins and ends at whole pairs */
 };
 
 /* How parameters start: by the first pattern (fnmatch) that fits the name. */
 enum start { START_NORMAL, START_ONES, START_ZEROS };
 struct init { const char *pattern; enum start start; float std; int residual; };     /* residual: std / sqrt(2 layers) */
 
-/* A key of config.json and the field of struct config it stands for.  "nib.bias" is key bias in object nib. */
-enum key_kind { KEY_INT, KEY_REAL, KEY_BOOL, KEY_TEXT, KEY_FIXED };
-struct key {
-    const char *name;
-    enum key_kind kind;
-    size_t field;                        /* offset in struct config; int64_t, double, int, int */
-    const char *otherwise;               /* the value, as JSON, where the file has none; NULL: it must have one; "": what a key before this one says */
-    const char *texts[4];                /* KEY_TEXT: the field is 0 for texts[0], else 1; written: texts[field] */
-};                                       /* KEY_FIXED: only `otherwise` is understood; anything else is refused */
-
 struct model {
     const char *name;                    /* Hugging Face's model_type */
     tensor *(*build)(graph *g, const struct config *c);
     const struct init *init;             /* ends with pattern NULL */
-    const struct key *keys;              /* ends with name NULL */
+    const struct key *keys[3];           /* keys.h; each ends with name NULL */
+    struct config base;                  /* what a configuration starts from: fields that are not 0, or that no key can say */
     const char *constants;               /* JSON: what config.json says besides */
     const char *prefix;                  /* "transformer.": files may have it before every name; ours do */
     int files_have_biases;               /* config.bias = 0 is written as biases of 0 */
     const char *table;                   /* of tokens */
-    const char *positions;               /* the table that may be cropped to a smaller context; NULL: none */
+    const char *positions;               /* the table that may be cropped to a smaller context; NULL: they are rotary */
 };
 
-extern const struct model model_gpt2, model_llama;
+extern const struct model model_gpt2, model_llama, model_mistral, model_qwen2, model_qwen3;
 const struct model *model_find(const char *name);                        /* NULL if there is none */
 
 /* ---- config.json (config.c) ---- */
 
-void config_fill_in(struct config *c);                                   /* hidden, kv_heads, head_dim where they are 0: the usual */
+void config_fill_in(struct config *c);                                   /* hidden, kv_heads, head_dim, original where they are 0: the usual */
+void config_crop(const struct model *m, struct config *c, int64_t context);          /* a table of positions is cut; what turns goes on turning */
 int config_check(const struct model *m, const struct config *c);         /* E_MODEL: heads that do not divide the width, and so on */
 int config_fits(const struct config *c, int64_t rows);                   /* E_MEMORY: so many ids at once would overflow what counts bytes */
 int config_read(const struct model **m, struct config *c, const char *folder);
@@ -59,6 +62,7 @@ struct json_t;
 int config_parse(const struct model **m, struct config *c, const struct json_t *root, const char *what);     /* what such a file says */
 /* end: id of the end-of-text token, or -1 */
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
+struct rope config_rope(const struct config *c);                         /* rotary.c */
 void config_describe(const struct model *m, const struct config *c, struct text *out);      /* "gpt2, 12 layers of 12 heads, ..." */
 
 /* ---- files (open.c and a page for each foreign kind) ---- */

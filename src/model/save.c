@@ -104,6 +104,7 @@ int model_is_plain(const struct model_files *f, const char *tool)
 {
     const struct config *c = &f->config;
     FAIL_IF(f->model != &model_gpt2, E_MODEL, "%s has only GPT-2's models, not %s", tool, f->model->name);
+    FAIL_IF(c->activation == RELU || c->unscaled || c->by_layer, E_MODEL, "%s has GELU, and scores divided by the root of a head's width; this model has %s", tool, c->activation == RELU ? "relu" : "other scores");
     FAIL_IF(!c->tied, E_MODEL, "%s's head is the token table; this model has one of its own", tool);
     FAIL_IF(c->hidden != 4 * c->width, E_MODEL, "%s's MLP is four times as wide as the model, %lld; this one's is %lld", tool, (long long)(4 * c->width), (long long)c->hidden);
     return 0;

@@ -37,14 +37,21 @@ const struct option settings_table[] = {
     INT(batch_size, "12", 1, 1 << 16, "data", "sequences of one micro-batch"),
     INT(block_size, "1024", 1, 1 << 20, "data", "tokens of one sequence: the context"),
 
+    TEXT(model, "gpt2", "gpt2|llama|mistral|qwen2|qwen3", "model", "the family of a model from scratch"),
     INT(n_layer, "12", 1, 1 << 12, "model", "layers"),
     INT(n_head, "12", 1, 1 << 12, "model", "attention heads"),
     INT(n_embd, "768", 1, 1 << 17, "model", "width"),
     INT(vocab_size, "0", 0, 1 << 24, "model", "entries of the vocabulary; 0: as many as the data's tokenizer has, padded"),
     INT(pad_vocab, "64", 1, 1 << 16, "model", "vocabularies over 1024 are padded to a multiple of this; padding is never sampled"),
-    REAL(dropout, "0.0", 0, 0.99, "model", "probability of dropout, everywhere"),
-    BOOL(bias, "false", "model", "biases in linear layers and norms"),
-    TEXT(gelu, "erf", "erf|tanh", "model", "the exact GELU, as nanoGPT has it, or GPT-2's approximation"),
+    INT(n_kv_head, "0", 0, 1 << 12, "model", "heads of keys and values (not gpt2); 0: n_head"),
+    INT(head_dim, "0", 0, 1 << 16, "model", "width of a head (not gpt2); 0: n_embd / n_head"),
+    INT(n_inner, "0", 0, 1 << 20, "model", "width of the MLP; 0: 4 n_embd, or about 8/3 of it where a gate takes part (not gpt2)"),
+    REAL(rope_theta, "10000", 1, 1e15, "model", "base of rotary positions (not gpt2); more for longer contexts"),
+    INT(sliding_window, "0", 0, 1 << 20, "model", "tokens that each sees (mistral, qwen2, qwen3); 0: all"),
+    BOOL(tie_word_embeddings, "true", "model", "the head is the table of tokens"),
+    REAL(dropout, "0.0", 0, 0.99, "model", "probability of dropout: everywhere in gpt2, of attention in others"),
+    BOOL(bias, "false", "model", "biases in linear layers (gpt2, llama, qwen3) and norms (gpt2)"),
+    TEXT(gelu, "erf", "erf|tanh", "model", "gpt2's GELU: exact, as nanoGPT has it, or GPT-2's approximation"),
 
     REAL(learning_rate, "6e-4", 0, 1e3, "optimizer", "AdamW's, at its highest"),
     INT(max_iters, "600000", 0, LARGE, "optimizer", "iterations in all"),
@@ -89,7 +96,8 @@ static void restore(const struct option *o, struct settings *to, const struct se
 
 static int is_fixed(const struct option *o)
 {
-    static const char *const names[] = { "n_layer", "n_head", "n_embd", "bias", "gelu", "seed" };
+    static const char *const names[] = { "model", "n_layer", "n_head", "n_embd", "n_kv_head", "head_dim", "n_inner", "rope_theta", "sliding_window",
+                                         "tie_word_embeddings", "bias", "gelu", "seed" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(o->name, names[i])) return 1;
     return 0;

@@ -15,9 +15,10 @@ struct settings {
     int verify;
     int64_t gradient_accumulation_steps, batch_size, block_size;
     /* model */
-    int64_t n_layer, n_head, n_embd, vocab_size, pad_vocab;
-    double dropout;
-    int bias;
+    const char *model;
+    int64_t n_layer, n_head, n_embd, vocab_size, pad_vocab, n_kv_head, head_dim, n_inner, sliding_window;
+    double dropout, rope_theta;
+    int bias, tie_word_embeddings;
     const char *gelu;
     /* optimizer */
     double learning_rate, weight_decay, beta1, beta2, grad_clip, max_spike;

@@ -18,9 +18,20 @@ void train_config(const struct settings *s, int64_t vocab, const struct model **
 {
     int64_t entries = vocab ? vocab : 50257;
     if (entries > 1024) entries = (entries + s->pad_vocab - 1) / s->pad_vocab * s->pad_vocab;
-    *m = &model_gpt2;
-    *c = (struct config){ .layers = s->n_layer, .heads = s->n_head, .width = s->n_embd, .vocab = s->vocab_size ? s->vocab_size : entries, .context = s->block_size,
-                          .tied = 1, .eps = 1e-5, .dropout = s->dropout, .bias = s->bias, .gelu_tanh = !strcmp(s->gelu, "tanh") };
+    *m = model_find(s->model);
+    *c = (*m)->base;
+    c->layers = s->n_layer, c->heads = s->n_head, c->kv_heads = s->n_kv_head;
+    c->width = s->n_embd, c->hidden = s->n_inner, c->head_dim = s->head_dim;
+    c->vocab = s->vocab_size ? s->vocab_size : entries, c->context = s->block_size;
+    c->tied = s->tie_word_embeddings, c->dropout = s->dropout, c->window = s->sliding_window, c->windows = 1;
+    c->activation = strcmp(s->gelu, "tanh") ? GELU_ERF : GELU_TANH;
+    if ((*m)->positions) {
+        c->bias = s->bias;
+    } else {
+        c->theta = s->rope_theta;
+        c->out_bias = s->bias, c->qkv_bias |= s->bias, c->mlp_bias = s->bias && *m == &model_llama;
+        if (!c->hidden) c->hidden = (8 * c->width / 3 + 63) / 64 * 64;       /* three matrices with as many weights as two of 4 n_embd */
+    }
     config_fill_in(c);
 }
 
@@ -30,7 +41,7 @@ int train_known(const char *name, struct config *c)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         if (strcmp(shapes[i].name, name)) continue;
         c->layers = shapes[i].layers, c->heads = shapes[i].heads, c->width = shapes[i].width;
-        c->vocab = 50257, c->bias = c->gelu_tanh = 1, c->kv_heads = c->hidden = c->head_dim = 0;
+        c->vocab = 50257, c->bias = 1, c->activation = GELU_TANH, c->kv_heads = c->hidden = c->head_dim = 0;
         config_fill_in(c);
         return 1;
     }
@@ -49,7 +60,7 @@ static int take_config(struct run *r)
     }
     int64_t block = r->s->block_size;
     FAIL_IF(block > r->config.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)r->config.context, r->from);
-    if (!r->resumes) r->config.context = block;              /* cropped, as nanoGPT does */
+    if (!r->resumes) config_crop(r->model, &r->config, block);           /* as nanoGPT does */
     return 0;
 }
 

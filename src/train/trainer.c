@@ -54,8 +54,10 @@ static int plan_all(struct trainer *t)
     TRY(weights_new(&t->weights, &cpu_backend, TRAINED));
     TRY(plan_graph(t, TRAIN, &t->train));
     TRY(plan_graph(t, EVAL, &t->eval));
-    if (o->sample_streams) TRY(session_plan(&t->session, t->weights, o->model, &o->config, o->type, o->sample_streams));
-    weights_state_rows(t->weights, o->sample_streams * o->config.context);
+    struct config sampled = o->config;
+    if (!o->model->positions && o->block < sampled.context) sampled.context = o->block;      /* samples stay as short as what is trained on */
+    if (o->sample_streams) TRY(session_plan(&t->session, t->weights, o->model, &sampled, o->type, o->sample_streams));
+    weights_state_rows(t->weights, o->sample_streams * sampled.context);
     measure(t, program);
     return 0;
 }

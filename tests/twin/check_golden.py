@@ -63,14 +63,24 @@ def hugging_face(c):
             return None
         return hf.GPT2LMHeadModel(hf.GPT2Config(
             vocab_size=c["vocab"], n_positions=c["context"], n_embd=c["width"], n_layer=c["layers"], n_head=c["heads"], n_inner=c["hidden"],
-            layer_norm_epsilon=c["eps"], activation_function="gelu_new" if c["gelu_tanh"] else "gelu", tie_word_embeddings=bool(c["tied"]),
+            layer_norm_epsilon=c["eps"], activation_function="gelu_new" if c["gelu_tanh"] else "gelu",
+            scale_attn_weights=not c.get("unscaled"), scale_attn_by_inverse_layer_idx=bool(c.get("by_layer")), tie_word_embeddings=bool(c["tied"]),
             attn_implementation="eager", bos_token_id=None, eos_token_id=None))
     kind = "Qwen3" if c["qk_norm"] else "Qwen2" if c["qkv_bias"] else "Llama"
-    more = {"use_sliding_window": True, "sliding_window": c["window"], "max_window_layers": 0} if c["window"] else {}
+    more = {"use_sliding_window": True, "sliding_window": c["window"], "max_window_layers": c.get("full_layers", 0)} if c["window"] else {}
+    if c.get("out_bias"):
+        kind, more = "Llama", {"attention_bias": True, "mlp_bias": bool(c["mlp_bias"])}
+    turning = {"rope_type": "default", "rope_theta": c["theta"]}
+    if c.get("scaling") == 3:
+        turning |= {"rope_type": "llama3", "low_freq_factor": c["slow"], "high_freq_factor": c["fast"]}
+    if c.get("scaling") == 4:
+        turning |= {"rope_type": "yarn", "beta_slow": c["slow"], "beta_fast": c["fast"], "attention_factor": c["gain"], "truncate": bool(c["whole_pairs"])}
+    if c.get("scaling"):
+        turning |= {"factor": c["factor"], "original_max_position_embeddings": c["original"]}
     return getattr(hf, kind + "ForCausalLM")(getattr(hf, kind + "Config")(
         vocab_size=c["vocab"], max_position_embeddings=c["context"], hidden_size=c["width"], intermediate_size=c["hidden"],
         num_hidden_layers=c["layers"], num_attention_heads=c["heads"], num_key_value_heads=c["kv_heads"], head_dim=c["head_dim"],
-        rms_norm_eps=c["eps"], rope_parameters={"rope_type": "default", "rope_theta": c["theta"]}, tie_word_embeddings=bool(c["tied"]),
+        rms_norm_eps=c["eps"], rope_parameters=turning, tie_word_embeddings=bool(c["tied"]),
         attn_implementation="eager", bos_token_id=None, eos_token_id=None, pad_token_id=None, **more))
 
 

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from checks import finish, largest, nib, options, part, step_losses, torch_losses, within, workplace, write_tokens
 from hub import MODELS
-from make_golden import GPT2
+from make_golden import GPT2, LLAMA
 from twin import FAMILIES, Batch, losses
 
 BOUND = 1e-4
@@ -49,9 +49,10 @@ def without_prefix(path):
     return {name.removeprefix("transformer."): w for name, w in load_file(path).items()}
 
 
-def from_scratch(name, bias, gelu):
-    shape = dict(n_layer=2, n_head=3, n_embd=24, bias=bias, gelu=gelu)
-    c = dict(GPT2, layers=2, width=24, hidden=96, heads=3, head_dim=8, vocab=VOCAB, context=BLOCK, bias=int(bias), gelu_tanh=int(gelu == "tanh"))
+def from_scratch(name, c, **shape):
+    """c: the twin's configuration of what these settings make."""
+    shape = dict(n_layer=2, n_head=3, n_embd=24) | shape
+    c = dict(layers=2, width=24, hidden=96, heads=3, head_dim=8, vocab=VOCAB, context=BLOCK) | c
     ids = token_stream()
     with workplace() as folder:
         write_tokens(folder / "data", ids)
@@ -76,10 +77,18 @@ def finetuned(name, model):
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    for bias, gelu in (False, "erf"), (True, "tanh"):
-        name = f"from scratch, bias={bias}, gelu={gelu}"
+    SCRATCH = {
+        "GPT-2, no biases, exact GELU": (dict(GPT2, bias=0, gelu_tanh=0), dict(bias=False, gelu="erf")),
+        "GPT-2, biases, GELU by tanh": (GPT2, dict(bias=True, gelu="tanh")),
+        "Llama": (dict(LLAMA, hidden=64, kv_heads=1, eps=1e-5), dict(model="llama", n_kv_head=1)),
+        "Mistral, a window": (dict(LLAMA, hidden=40, kv_heads=3, head_dim=6, eps=1e-5, window=5, theta=500.0), dict(model="mistral", n_inner=40, head_dim=6, sliding_window=5, rope_theta=500)),
+        "Qwen2": (dict(LLAMA, hidden=64, kv_heads=3, eps=1e-5, qkv_bias=1, tied=0), dict(model="qwen2", tie_word_embeddings=False)),
+        "Qwen3": (dict(LLAMA, hidden=64, kv_heads=1, eps=1e-5, qk_norm=1), dict(model="qwen3", n_kv_head=1)),
+    }
+    for name, (c, shape) in SCRATCH.items():
+        name = f"from scratch: {name}"
         with part(name):
-            from_scratch(name, bias, gelu)
+            from_scratch(name, c, **shape)
     for name, make in MODELS.items():
         with part(f"finetuned: {name}"):
             finetuned(name, make(VOCAB, BLOCK, 0))

@@ -35,6 +35,11 @@ MODELS = {
                           tied=0), [3, 70, 21], [0, 0, 60]),
     "llama_norm": (dict(LLAMA, layers=2, width=32, hidden=40, heads=3, kv_heads=1, head_dim=16, vocab=65, context=24, qk_norm=1, theta=1e6),
                    [24, -3, 13], [0, 4]),
+    "gpt2_layered": (dict(GPT2, layers=2, width=24, hidden=40, heads=3, head_dim=8, vocab=37, context=24, unscaled=1, by_layer=1), [17, 24], [0, 0]),
+    "llama_yarn": (dict(LLAMA, layers=2, width=24, hidden=40, heads=4, kv_heads=2, head_dim=12, vocab=37, context=96, window=9, full_layers=1, qk_norm=1,
+                        theta=1e3, scaling=4, factor=8.0, slow=1.0, fast=8.0, original=12, gain=1.25, whole_pairs=1), [40, 7], [0, 30]),
+    "llama_3": (dict(LLAMA, layers=2, width=24, hidden=40, heads=2, kv_heads=2, head_dim=16, vocab=37, context=96, qkv_bias=1, out_bias=1, mlp_bias=1,
+                     theta=5e3, scaling=3, factor=8.0, slow=1.0, fast=4.0, original=32), [40, 7], [0, 60]),
 }
 
 

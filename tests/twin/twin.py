@@ -47,19 +47,41 @@ def silu(x):
     return x / (1 + torch.exp(-x))
 
 
-def rope(x, pos, theta):
+def yarn(c, frequency):
+    """Peng et al. 2023, section 3.2: pairs that turn less than `slow` times within the original context are interpolated, those that
+    turn more than `fast` times are not, between them (by their number) mixed."""
+    j = torch.arange(len(frequency), dtype=frequency.dtype)
+    first, last = (len(frequency) * math.log(c["original"] / (turns * 2 * math.pi)) / math.log(c["theta"]) for turns in (c["fast"], c["slow"]))
+    if c["whole_pairs"]:
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, 2 * len(frequency) - 1)
+    share = ((j - first) / (last - first)).clamp(0, 1)
+    return frequency * (1 - share) + frequency / c["factor"] * share
+
+
+def llama3(c, frequency):
+    """Llama 3.1: the same between `slow` and `fast` turns within the original context."""
+    share = ((c["original"] * frequency / (2 * math.pi) - c["slow"]) / (c["fast"] - c["slow"])).clamp(0, 1)
+    return frequency * share + frequency / c["factor"] * (1 - share)
+
+
+SCALINGS = {0: lambda c, frequency: frequency, 3: llama3, 4: yarn}
+
+
+def rope(x, pos, c):
     """Su et al. 2021, in the order of Llama's checkpoints: columns j and j + D/2 turn together.  x (N, heads, D)."""
     half = x.shape[-1] // 2
-    frequency = theta ** (-torch.arange(half, dtype=x.dtype) / half)
-    angle = pos.to(x.dtype)[:, None, None] * frequency
+    frequency = SCALINGS[c.get("scaling", 0)](c, c["theta"] ** (-torch.arange(half, dtype=x.dtype) / half))
+    angle, gain = pos.to(x.dtype)[:, None, None] * frequency, c.get("gain", 1)
     a, b = x[..., :half], x[..., half:]
-    return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
+    return gain * torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
 
 
-def attention(q, k, v, seqs, window=0):
+def attention(q, k, v, seqs, window=0, scale=None):
     """Vaswani et al. 2017, causal, each sequence by itself; each group of H / K query heads shares a key/value head
     (Ainslie et al. 2023); window > 0: a query sees that many positions, its own included (Beltagy et al. 2020).
-    q (N, H, D), k and v (N, K, D) -> (N, H D); rows of no sequence are 0."""
+    q (N, H, D), k and v (N, K, D) -> (N, H D); rows of no sequence are 0.  Scores are multiplied by 1 / sqrt(D), or by scale."""
+    scale = scale or 1 / math.sqrt(q.shape[-1])
     group = q.shape[1] // k.shape[1]
     out = [torch.zeros_like(q[n]) for n in range(len(q))]
     for row, rows in seqs:
@@ -68,7 +90,7 @@ def attention(q, k, v, seqs, window=0):
             heads = []
             for h in range(q.shape[1]):
                 keys, values = k[first:i + 1, h // group], v[first:i + 1, h // group]
-                p = torch.softmax(keys @ q[i, h] / math.sqrt(q.shape[-1]), 0)
+                p = torch.softmax(keys @ q[i, h] * scale, 0)
                 heads.append(p @ values)
             out[i] = torch.stack(heads)
     return torch.stack(out).flatten(1)
@@ -93,9 +115,12 @@ def gpt2(c, p, batch):
         return layer_norm(x, p[name + ".weight"], p[name + ".bias"] if c["bias"] else None, c["eps"])
 
     x = p["wte.weight"][batch.ids] + p["wpe.weight"][batch.pos]
-    for h in (f"h.{l}." for l in range(c["layers"])):
+    def scale(layer):
+        return (1 if c.get("unscaled") else c["head_dim"] ** -0.5) / (layer + 1 if c.get("by_layer") else 1)
+
+    for l, h in ((l, f"h.{l}.") for l in range(c["layers"])):
         q, k, v = dense(norm(x, h + "ln_1"), h + "attn.c_attn").unflatten(1, (3, c["heads"], -1)).unbind(1)
-        x = x + dense(attention(q, k, v, batch.seqs), h + "attn.c_proj")
+        x = x + dense(attention(q, k, v, batch.seqs, scale=scale(l)), h + "attn.c_proj")
         x = x + dense(gelu(dense(norm(x, h + "ln_2"), h + "mlp.c_fc"), c["gelu_tanh"]), h + "mlp.c_proj")
     return norm(x, "ln_f") @ p["wte.weight" if c["tied"] else "lm_head.weight"].T
 
@@ -135,13 +160,13 @@ def llama(c, p, batch):
         return rms_norm(x, p[name + ".weight"], c["eps"])
 
     x = p["model.embed_tokens.weight"][batch.ids]
-    for h in (f"model.layers.{l}." for l in range(c["layers"])):
+    for l, h in ((l, f"model.layers.{l}.") for l in range(c["layers"])):
         y = norm(x, h + "input_layernorm")
         q, k, v = (dense(y, h + f"self_attn.{part}_proj").unflatten(1, (-1, c["head_dim"])) for part in "qkv")
         if c["qk_norm"]:
             q, k = norm(q, h + "self_attn.q_norm"), norm(k, h + "self_attn.k_norm")
-        q, k = rope(q, batch.pos, c["theta"]), rope(k, batch.pos, c["theta"])
-        x = x + dense(attention(q, k, v, batch.seqs, c["window"]), h + "self_attn.o_proj")
+        q, k = rope(q, batch.pos, c), rope(k, batch.pos, c)
+        x = x + dense(attention(q, k, v, batch.seqs, c["window"] if l >= c.get("full_layers", 0) else 0), h + "self_attn.o_proj")
         y = norm(x, h + "post_attention_layernorm")
         x = x + dense(silu(dense(y, h + "mlp.gate_proj")) * dense(y, h + "mlp.up_proj"), h + "mlp.down_proj")
     return norm(x, "model.norm") @ p["model.embed_tokens.weight" if c["tied"] else "lm_head.weight"].T
@@ -160,9 +185,13 @@ def llama_shapes(c):
             if c["qk_norm"] and part in "qk":
                 shapes[h + f"self_attn.{part}_norm.weight"] = (D,)
         shapes[h + "self_attn.o_proj.weight"] = (C, c["heads"] * D)
+        if c.get("out_bias"):
+            shapes[h + "self_attn.o_proj.bias"] = (C,)
         shapes[h + "post_attention_layernorm.weight"] = (C,)
         shapes[h + "mlp.gate_proj.weight"] = shapes[h + "mlp.up_proj.weight"] = (M, C)
         shapes[h + "mlp.down_proj.weight"] = (C, M)
+        if c.get("mlp_bias"):
+            shapes |= {h + "mlp.gate_proj.bias": (M,), h + "mlp.up_proj.bias": (M,), h + "mlp.down_proj.bias": (C,)}
     shapes["model.norm.weight"] = (C,)
     if not c["tied"]:
         shapes["lm_head.weight"] = (c["vocab"], C)
