@@ -69,7 +69,11 @@ static int refuse_scaling(const struct source *s)
 static int read_config(const struct source *s, struct config *c)
 {
     const struct gguf_tensor *table = gguf_find(s->g, "token_embd.weight");
-    *c = (struct config){ .bias = s->a->model == &model_gpt2, .gelu_tanh = 1, .theta = 10000, .tied = !gguf_find(s->g, "output.weight") };
+    *c = s->a->model->base;
+    c->bias = s->a->model == &model_gpt2;
+    c->activation = GELU_TANH;
+    c->theta = 10000;
+    c->tied = !gguf_find(s->g, "output.weight");
     FAIL_IF(!table || table->n_dims != 2, E_DATA, "%s: it has no token_embd.weight", s->what);
     c->vocab = table->dim[0];
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
