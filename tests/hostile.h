@@ -22,14 +22,6 @@
 
 enum { STACK = 256 << 10, MEMORY = 16 << 20 };
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-enum { SANITIZED = 1 };
-#elif defined __has_feature
-enum { SANITIZED = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 /* ---- readers: each reads all there is, and uses it a little ---- */
 
 typedef int reader(const char *path);

@@ -118,6 +118,7 @@ static inline void become(const struct how *h, char **words, const int to[2])
     if (h->name) setenv(h->name, h->value, 1);
     signal(SIGXFSZ, SIG_IGN);                                /* a full disk is an error, not a signal */
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGINT, SIG_DFL);                                 /* which a shell's job in the background ignores */
     alarm(HANGS);
     if (h->apart) setpgid(0, 0);
     if (limit(RLIMIT_FSIZE, h->file_limit) || limit(RLIMIT_AS, h->memory_limit)) _exit(98);

@@ -36,4 +36,13 @@ static inline uint64_t dice(uint64_t *state)
 }
 static inline int roll(uint64_t *state, int n) { return (int)(dice(state) >> 33) % n; }      /* 0 .. n - 1 */
 
+/* Sanitized builds have memory of their own. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { SANITIZED = 1 };
+#elif defined __has_feature
+enum { SANITIZED = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 #endif

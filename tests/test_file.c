@@ -279,7 +279,7 @@ static void folders(void **state)
 
 static void *ask(void *enough)
 {
-    while (!*(const volatile int *)enough) dir_locked(folder);
+    while (!__atomic_load_n((const int *)enough, __ATOMIC_RELAXED)) dir_locked(folder);
     return NULL;
 }
 
@@ -302,7 +302,7 @@ static void locks(void **state)
         assert_ok(dir_lock(&lock, folder, "wait"));
         dir_unlock(lock);
     }
-    enough = 1;
+    __atomic_store_n(&enough, 1, __ATOMIC_RELAXED);
     pthread_join(asks, NULL);
     assert_ok(dir_remove(at(".lock")));
 }

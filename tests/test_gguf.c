@@ -6,6 +6,7 @@
 #include <math.h>
 #include <zlib.h>
 
+#include "base/blocks.h"
 #include "base/error.h"
 #include "folder.h"
 
@@ -15,16 +16,16 @@ static uint32_t sum_of(const void *bytes, size_t n) { return (uint32_t)crc32_z(0
 
 static void narrowed(void **state)
 {
-    static const struct { enum blocks blocks; uint32_t sum; } golden[] = { { Q8_0, 0xe1c6a51a }, { Q4_0, 0x72bd12d3 } };
+    static const struct { enum dtype blocks; uint32_t sum; } golden[] = { { Q8_0, 0xe1c6a51a }, { Q4_0, 0x72bd12d3 } };
     float x[64], back[64];
     uint8_t q[68];
     (void)state;
     for (int i = 0; i < 64; i++) x[i] = (float)(((i * 37) % 64 - 31) / 17.0);
     x[3] = 0;
     for (size_t k = 0; k < 2; k++) {
-        enum blocks b = golden[k].blocks;
+        enum dtype b = golden[k].blocks;
         blocks_narrow(b, x, q, 64);
-        assert_int_equal(sum_of(q, 64 / blocks_values(b) * blocks_bytes(b)), golden[k].sum);
+        assert_int_equal(sum_of(q, dtype_bytes(b, 64)), golden[k].sum);
         blocks_widen(b, q, back, 64);
         for (int i = 0; i < 64; i++) assert_true(fabsf(back[i] - x[i]) <= (b == Q8_0 ? 0.0085f : 0.2f));         /* half of a step of 32 / 17 / 127, and a scale of 11 bits; Q4_0 clips one end, too */
         memset(x, 0, sizeof x);
@@ -38,14 +39,14 @@ static void narrowed(void **state)
 
 static void widened(void **state)
 {
-    static const struct { enum blocks blocks; int halves, half[2]; uint32_t sum; } golden[] = {
+    static const struct { enum dtype blocks; int halves, half[2]; uint32_t sum; } golden[] = {
         { Q8_0, 1, { 0 }, 0x688759c5 }, { Q4_0, 1, { 0 }, 0xf24233c4 }, { Q5_0, 1, { 0 }, 0xd7f9fea0 }, { Q5_1, 2, { 0, 2 }, 0xe967a2b8 },
         { Q4_K, 2, { 0, 2 }, 0x3e297679 }, { Q5_K, 2, { 0, 2 }, 0x50def77a }, { Q6_K, 1, { 208 }, 0x5b96bc3e },
     };
     (void)state;
     for (size_t k = 0; k < sizeof golden / sizeof *golden; k++) {
-        enum blocks b = golden[k].blocks;
-        size_t size = blocks_bytes(b), n = 3 * blocks_values(b);
+        enum dtype b = golden[k].blocks;
+        size_t size = dtype_size(b), n = 3 * dtype_values(b);
         uint8_t bytes[3 * 210];
         float y[3 * 256];
         uint32_t s = 1;
@@ -56,7 +57,7 @@ static void widened(void **state)
                 *upper = (*upper & 0x83) | 0x24;             /* a half of a sane size */
             }
         blocks_widen(b, bytes, y, n);
-        if (sum_of(y, n * sizeof *y) != golden[k].sum) fail_msg("%s: %g %g %g %g %g", blocks_name(b), (double)y[0], (double)y[1], (double)y[17], (double)y[31], (double)y[n - 1]);
+        if (sum_of(y, n * sizeof *y) != golden[k].sum) fail_msg("%s: %g %g %g %g %g", dtype_name(b), (double)y[0], (double)y[1], (double)y[17], (double)y[31], (double)y[n - 1]);
     }
 }
 
@@ -93,8 +94,8 @@ static int fill(void *context, size_t i, void *buffer)
 static void write_file(struct text *bytes)
 {
     struct gguf_keys k = { 0 };
-    const struct gguf_tensor t[] = {
-        { .name = "plain", .type = F32, .n_dims = 2, .dim = { 2, 3 } }, { .name = "blocks", .in_blocks = 1, .blocks = Q8_0, .n_dims = 2, .dim = { 2, 32 } }, { .name = "empty", .type = F16, .n_dims = 1, .dim = { 0 } },
+    const struct file_tensor t[] = {
+        { .name = "plain", .type = F32, .n_dims = 2, .dim = { 2, 3 } }, { .name = "blocks", .type = Q8_0, .n_dims = 2, .dim = { 2, 32 } }, { .name = "empty", .type = F16, .n_dims = 1, .dim = { 0 } },
     };
     gguf_put_text(&k, "text", "some");
     gguf_put_int(&k, "int", 7);
@@ -148,13 +149,18 @@ static void round_trip(void **state)
     assert_fails(gguf_ints(g, "texts", &numbers, &count), E_DATA, "an array of whole numbers is needed");
     assert_fails(gguf_reals(g, "ints", &reals, &count), E_DATA, "an array of real numbers is needed");
     assert_int_equal(gguf_count(g), 3);
-    const struct gguf_tensor *plain = gguf_find(g, "plain"), *blocks = gguf_find(g, "blocks");
+    const struct file_tensor *plain = gguf_find(g, "plain"), *blocks = gguf_find(g, "blocks");
     assert_true(plain && plain->dim[0] == 2 && plain->dim[1] == 3 && plain->size == 24 && ((const float *)plain->data)[5] == 6);
-    assert_true(blocks && blocks->in_blocks && blocks->blocks == Q8_0 && blocks->values == 64 && blocks->size == 68 && !gguf_find(g, "x"));
-    struct file_tensor wide;
-    assert_ok(gguf_take(g, blocks, &wide));
+    assert_true(blocks && blocks->type == Q8_0 && blocks->size == 68 && !gguf_find(g, "x"));
+    struct file_tensor wide = *blocks;
+    struct arena memory = { 0 };
+    assert_ok(file_tensor_widen(&wide, &memory));
     assert_true(wide.type == F32 && wide.size == 256 && ((const float *)wide.data)[8] == 0);
     assert_float_equal(((const float *)wide.data)[7], 1, 1e-3);
+    assert_ok(file_tensor_turn(&wide, &memory));
+    assert_true(wide.turned && wide.dim[0] == 32 && wide.dim[1] == 2);
+    assert_float_equal(((const float *)wide.data)[14], 1, 1e-3);
+    arena_free(&memory);
     gguf_close(g);
     for (size_t i = 0; i < t.size - 28; i++) {               /* cut off anywhere before the padding of what is last */
         struct text cut = { .at = t.at, .size = i };
@@ -206,7 +212,7 @@ static void alignments(void **state)
         struct text t = { 0 };
         struct gguf *g;
         gguf_put_int(&k, "general.alignment", cases[i].value);
-        assert_ok(gguf_write(at("a.gguf"), &k, &(struct gguf_tensor){ .name = "x", .type = F32, .n_dims = 1, .dim = { 6 } }, 1, fill, NULL));
+        assert_ok(gguf_write(at("a.gguf"), &k, &(struct file_tensor){ .name = "x", .type = F32, .n_dims = 1, .dim = { 6 } }, 1, fill, NULL));
         assert_ok(file_read(at("a.gguf"), 1 << 20, &t));
         if (cases[i].says) assert_fails(parse(&g, &t), E_DATA, cases[i].says);
         else assert_ok(parse(&g, &t));

@@ -5,7 +5,6 @@
 #include <math.h>
 
 #include "base/bytes.h"
-#include "base/dtype.h"
 
 static float half(const uint8_t *at) { return f16_to_f32(little_u16(at)); }
 
@@ -116,30 +115,23 @@ static void narrow_q4_0(const float *x, uint8_t *b)
 /* ---- all ---- */
 
 static const struct format {
-    const char *name;
-    size_t values, bytes;
     void (*widen)(const uint8_t *b, float *y);
     void (*narrow)(const float *x, uint8_t *b);
-} formats[BLOCKS_COUNT] = {
-    [Q8_0] = { "Q8_0", 32, 34, widen_q8_0, narrow_q8_0 }, [Q4_0] = { "Q4_0", 32, 18, widen_q4_0, narrow_q4_0 }, [Q5_0] = { "Q5_0", 32, 22, widen_q5_0, NULL },
-    [Q5_1] = { "Q5_1", 32, 24, widen_q5_1, NULL },        [Q4_K] = { "Q4_K", 256, 144, widen_q4_k, NULL },      [Q5_K] = { "Q5_K", 256, 176, widen_q5_k, NULL },
-    [Q6_K] = { "Q6_K", 256, 210, widen_q6_k, NULL },
+} formats[DTYPE_COUNT] = {
+    [Q8_0] = { widen_q8_0, narrow_q8_0 }, [Q4_0] = { widen_q4_0, narrow_q4_0 }, [Q5_0] = { widen_q5_0, NULL }, [Q5_1] = { widen_q5_1, NULL },
+    [Q4_K] = { widen_q4_k, NULL },        [Q5_K] = { widen_q5_k, NULL },        [Q6_K] = { widen_q6_k, NULL },
 };
 
-const char *blocks_name(enum blocks b) { return formats[b].name; }
-size_t blocks_values(enum blocks b) { return formats[b].values; }
-size_t blocks_bytes(enum blocks b) { return formats[b].bytes; }
-
-void blocks_widen(enum blocks b, const void *from, float *to, size_t n)
+void blocks_widen(enum dtype t, const void *from, float *to, size_t n)
 {
-    const struct format *f = &formats[b];
-    assert(n % f->values == 0);
-    for (size_t i = 0; i < n / f->values; i++) f->widen((const uint8_t *)from + i * f->bytes, to + i * f->values);
+    size_t values = dtype_values(t), bytes = dtype_size(t);
+    assert(formats[t].widen && n % values == 0);
+    for (size_t i = 0; i < n / values; i++) formats[t].widen((const uint8_t *)from + i * bytes, to + i * values);
 }
 
-void blocks_narrow(enum blocks b, const float *from, void *to, size_t n)
+void blocks_narrow(enum dtype t, const float *from, void *to, size_t n)
 {
-    const struct format *f = &formats[b];
-    assert(f->narrow && n % f->values == 0);
-    for (size_t i = 0; i < n / f->values; i++) f->narrow(from + i * f->values, (uint8_t *)to + i * f->bytes);
+    size_t values = dtype_values(t), bytes = dtype_size(t);
+    assert(formats[t].narrow && n % values == 0);
+    for (size_t i = 0; i < n / values; i++) formats[t].narrow(from + i * values, (uint8_t *)to + i * bytes);
 }

@@ -10,17 +10,13 @@
  *     Q6_K   256         q of 6, 16 s of 8, d                  d s (q - 32)       an s for 16 values */
 #ifndef BASE_BLOCKS_H
 #define BASE_BLOCKS_H
-#include <stddef.h>
+#include "base/dtype.h"
 
-enum blocks { Q8_0, Q4_0, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, BLOCKS_COUNT };
-
-const char *blocks_name(enum blocks b);                      /* "Q8_0" */
-size_t blocks_values(enum blocks b);                         /* of a block */
-size_t blocks_bytes(enum blocks b);
+static inline int is_blocks(enum dtype t) { return dtype_values(t) > 1; }
 
 /* n values, a multiple of a block's. */
-void blocks_widen(enum blocks b, const void *from, float *to, size_t n);
+void blocks_widen(enum dtype t, const void *from, float *to, size_t n);
 /* Rounds to the nearest that the scale allows, to the bytes of llama.cpp's reference quantizers: Q8_0 and Q4_0 alone. */
-void blocks_narrow(enum blocks b, const float *from, void *to, size_t n);
+void blocks_narrow(enum dtype t, const float *from, void *to, size_t n);
 
 #endif

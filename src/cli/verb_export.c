@@ -25,23 +25,13 @@ static const struct option table[] = {
 
 /* ---- kinds ---- */
 
-/* The tokenizer beside a model; NULL: there is none. */
-static int find_tokenizer(struct tokenizer **t, const char *path)
-{
-    char folder[PATH_SIZE];
-    int is;
-    *t = NULL;
-    TRY(model_folder(folder, path));
-    TRY(tokenizer_look(folder, &is));
-    return is ? tokenizer_open(t, folder) : 0;
-}
-
 static int to_hf(const struct export_options *o, const struct model_files *f, const char *from)
 {
     char path[PATH_SIZE];
     struct surroundings s = { .end = -1 };
     struct tokenizer *t;
-    TRY(find_tokenizer(&t, from));
+    TRY(model_folder(path, from));
+    TRY(tokenizer_open_in(&t, path));
     s.tokenizer = t;
     if (t) s.end = tokenizer_end(t);
     int code = dir_make(o->out);

@@ -83,7 +83,7 @@ static int look_ahead(struct outlook *k, struct options *options)
     k->parameters = (double)model_parameters(k->trainer.weights);
     k->flops = trainer_flops(&k->trainer);
     if (v->seconds <= 0) return 0;
-    fprintf(stderr, screen_is_terminal() ? "measuring for %.0f s ...\r" : "", v->seconds);
+    if (screen_is_terminal()) fprintf(stderr, "measuring for %.0f s ...\r", v->seconds);
     int code = calibrate(s, &k->o, v->seconds, &k->pace);
     if (screen_is_terminal()) fputs("\033[K", stderr);
     return code;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blocks.h"
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/error.h"
@@ -28,7 +29,7 @@ struct gguf {
     struct tensors *memory;              /* no tensors: its arena and its map */
     const char *what;
     struct pair *pair; size_t pairs;     /* in the order of keys */
-    struct gguf_tensor *tensor, **by_name; size_t n;
+    struct file_tensor *tensor, **by_name; size_t n;
 };
 
 struct cursor { const uint8_t *start, *at, *end; const char *what; struct arena *memory; };
@@ -142,36 +143,33 @@ static int take_pairs(struct cursor *c, struct gguf *g)
 
 /* ---- tensors ---- */
 
-static const struct { uint32_t number; int in_blocks; enum dtype type; enum blocks blocks; } types[] = {
-    { 0, 0, F32, 0 }, { 1, 0, F16, 0 }, { 30, 0, BF16, 0 }, { 28, 0, F64, 0 }, { 26, 0, I32, 0 }, { 27, 0, I64, 0 },
-    { 2, 1, 0, Q4_0 }, { 6, 1, 0, Q5_0 }, { 7, 1, 0, Q5_1 }, { 8, 1, 0, Q8_0 }, { 12, 1, 0, Q4_K }, { 13, 1, 0, Q5_K }, { 14, 1, 0, Q6_K },
+/* ggml's numbers of types. */
+static const struct { uint32_t number; enum dtype type; } types[] = {
+    { 0, F32 }, { 1, F16 }, { 30, BF16 }, { 28, F64 }, { 26, I32 }, { 27, I64 },
+    { 2, Q4_0 }, { 6, Q5_0 }, { 7, Q5_1 }, { 8, Q8_0 }, { 12, Q4_K }, { 13, Q5_K }, { 14, Q6_K },
 };
 
-static int take_kind(struct cursor *c, struct gguf_tensor *t)
+static int take_kind(struct cursor *c, struct file_tensor *t)
 {
     uint32_t number = 0;
     size_t i = 0, kinds = sizeof types / sizeof *types;
     TRY(take_u32(c, &number));
     while (i < kinds && types[i].number != number) i++;
     FAIL_IF(i == kinds, E_DATA, "%s: tensor %s has type %u of ggml's; read are F32, F16, BF16, Q8_0, Q4_0, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K", c->what, t->name, number);
-    t->in_blocks = types[i].in_blocks;
     t->type = types[i].type;
-    t->blocks = types[i].blocks;
     return 0;
 }
 
-/* Values and bytes of its dimensions; a row is whole blocks. */
-static int measure(const struct cursor *c, struct gguf_tensor *t)
+static int measure(const struct cursor *c, struct file_tensor *t)
 {
-    size_t row = t->in_blocks ? blocks_values(t->blocks) : 1, bytes = t->in_blocks ? blocks_bytes(t->blocks) : dtype_size(t->type);
-    t->values = 1;
-    for (int i = 0; i < t->n_dims; i++) FAIL_IF(!size_mul(t->values, (size_t)t->dim[i], &t->values), E_DATA, "%s: tensor %s has too many values", c->what, t->name);
-    FAIL_IF(t->n_dims && (size_t)t->dim[t->n_dims - 1] % row, E_DATA, "%s: tensor %s: rows of %lld values are not in blocks of %zu", c->what, t->name, (long long)t->dim[t->n_dims - 1], row);
-    FAIL_IF(t->values % row || !size_mul(t->values / row, bytes, &t->size), E_DATA, "%s: tensor %s has too many values", c->what, t->name);
+    size_t block = dtype_values(t->type);
+    FAIL_IF(block > 1 && (!t->n_dims || (size_t)t->dim[t->n_dims - 1] % block), E_DATA, "%s: tensor %s: rows of %lld values are not in blocks of %zu", c->what, t->name,
+            t->n_dims ? (long long)t->dim[t->n_dims - 1] : 1LL, block);
+    FAIL_IF(!file_tensor_bytes(t, &t->size), E_DATA, "%s: tensor %s has too many values", c->what, t->name);
     return 0;
 }
 
-static int take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *offset)
+static int take_tensor(struct cursor *c, struct file_tensor *t, uint64_t *offset)
 {
     uint32_t n = 0;
     TRY(take_name(c, MOST_NAME, &t->name));
@@ -191,7 +189,7 @@ static int take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *offset
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const struct gguf_tensor *const *)a)->name, (*(const struct gguf_tensor *const *)b)->name);
+    return strcmp((*(const struct file_tensor *const *)a)->name, (*(const struct file_tensor *const *)b)->name);
 }
 
 static int sort_tensors(const struct cursor *c, struct gguf *g)
@@ -213,7 +211,7 @@ static int place_tensors(struct cursor *c, struct gguf *g, const uint64_t *offse
     if (!size_align((size_t)(c->at - c->start), (size_t)alignment, &start) || start > (size_t)(c->end - c->start)) return cut_off(c);
     size_t left = (size_t)(c->end - c->start) - start;
     for (size_t i = 0; i < g->n; i++) {
-        struct gguf_tensor *t = &g->tensor[i];
+        struct file_tensor *t = &g->tensor[i];
         FAIL_IF(offset[i] != at, E_DATA, "%s: tensor %s begins at byte %llu of the data instead of %zu", c->what, t->name, (unsigned long long)offset[i], at);
         FAIL_IF(at > left || t->size > left - at, E_DATA, "%s: tensor %s is not there: the file is cut off", c->what, t->name);
         t->data = c->start + start + at;
@@ -289,19 +287,6 @@ struct tensors *gguf_release(struct gguf *g)
 }
 
 struct tensors *gguf_set(const struct gguf *g) { return g->memory; }
-
-int gguf_take(const struct gguf *g, const struct gguf_tensor *t, struct file_tensor *one)
-{
-    *one = (struct file_tensor){ .name = t->name, .type = t->in_blocks ? F32 : t->type, .n_dims = t->n_dims, .data = t->data, .size = t->size };
-    memcpy(one->dim, t->dim, sizeof t->dim);
-    if (!t->in_blocks) return 0;
-    FAIL_IF(!size_mul(t->values, sizeof(float), &one->size), E_DATA, "%s: tensor %s has too many values", g->what, t->name);
-    float *values = arena_take(tensors_memory(g->memory), one->size);
-    FAIL_IF(!values, E_MEMORY, "%s: no memory for %s, %zu bytes", g->what, t->name, one->size);
-    blocks_widen(t->blocks, t->data, values, t->values);
-    one->data = values;
-    return 0;
-}
 
 /* ---- asking ---- */
 
@@ -400,12 +385,12 @@ int gguf_reals(const struct gguf *g, const char *key, const float **reals, size_
 }
 
 size_t gguf_count(const struct gguf *g) { return g->n; }
-const struct gguf_tensor *gguf_at(const struct gguf *g, size_t i) { return &g->tensor[i]; }
+const struct file_tensor *gguf_at(const struct gguf *g, size_t i) { return &g->tensor[i]; }
 
-const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name)
+const struct file_tensor *gguf_find(const struct gguf *g, const char *name)
 {
-    const struct gguf_tensor key = { .name = name }, *wanted = &key;
-    struct gguf_tensor **found = g->n ? bsearch(&wanted, g->by_name, g->n, sizeof *g->by_name, by_name) : NULL;
+    const struct file_tensor key = { .name = name }, *wanted = &key;
+    struct file_tensor **found = g->n ? bsearch(&wanted, g->by_name, g->n, sizeof *g->by_name, by_name) : NULL;
     return found ? *found : NULL;
 }
 
@@ -472,29 +457,29 @@ void gguf_put_ints(struct gguf_keys *k, const char *key, const int32_t *ints, si
     text_bytes(&k->text, ints, n * sizeof *ints);
 }
 
-static uint32_t number_of(const struct gguf_tensor *t)
+static uint32_t number_of(enum dtype type)
 {
     size_t i = 0;
-    while (types[i].in_blocks != t->in_blocks || (t->in_blocks ? types[i].blocks != t->blocks : types[i].type != t->type)) i++;
+    while (types[i].type != type) i++;
     return types[i].number;
 }
 
 static size_t padding(size_t at) { return (ALIGNMENT - at % ALIGNMENT) % ALIGNMENT; }
 
 /* The header, padded so that data may follow; sizes[i]: bytes of tensor i. */
-static int put_header(struct text *out, const struct gguf_keys *k, const struct gguf_tensor *t, size_t n, size_t *sizes, const char *path)
+static int put_header(struct text *out, const struct gguf_keys *k, const struct file_tensor *t, size_t n, size_t *sizes, const char *path)
 {
     size_t at = 0;
     text_add(out, "GGUF");
     put_number(out, 3, 4), put_number(out, n, 8), put_number(out, k->n, 8);
     text_bytes(out, k->text.at, k->text.size);
     for (size_t i = 0; i < n; i++) {
-        struct gguf_tensor one = t[i];
+        struct file_tensor one = t[i];
         TRY(measure(&(struct cursor){ .what = path }, &one));
         put_bytes(out, one.name, strlen(one.name));
         put_number(out, (uint64_t)one.n_dims, 4);
         for (int d = one.n_dims; d-- > 0;) put_number(out, (uint64_t)one.dim[d], 8);
-        put_number(out, number_of(&one), 4);
+        put_number(out, number_of(one.type), 4);
         put_number(out, at, 8);
         sizes[i] = one.size;
         at += one.size + padding(one.size);
@@ -518,7 +503,7 @@ static int write_data(struct file_writer *w, const size_t *sizes, size_t n, int 
     return file_commit(w);
 }
 
-int gguf_write(const char *path, const struct gguf_keys *k, const struct gguf_tensor *t, size_t n, int (*fill)(void *context, size_t i, void *buffer), void *context)
+int gguf_write(const char *path, const struct gguf_keys *k, const struct file_tensor *t, size_t n, int (*fill)(void *context, size_t i, void *buffer), void *context)
 {
     struct file_writer w = { .fd = -1 };
     struct text header = { 0 };
@@ -563,11 +548,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < g->pairs; i++) ask(g, g->pair[i].key);
     ask(g, "absent");
     for (size_t i = 0; i < gguf_count(g); i++) {
-        const struct gguf_tensor *t = gguf_at(g, i);
+        const struct file_tensor *t = gguf_at(g, i);
         const uint8_t *at = t->data;
         if (gguf_find(g, t->name) != t || at < data || t->size > (size_t)(data + size - at)) abort();
-        float *values = t->in_blocks ? malloc(t->values * sizeof *values + 1) : NULL;
-        if (values) blocks_widen(t->blocks, t->data, values, t->values);
+        size_t n = t->size / dtype_size(t->type) * dtype_values(t->type);
+        float *values = is_blocks(t->type) ? malloc(n * sizeof *values + 1) : NULL;
+        if (values) blocks_widen(t->type, t->data, values, n);
         free(values);
     }
     gguf_close(g);

@@ -7,7 +7,6 @@
  *     data, each tensor's from a multiple of the alignment on, without gaps */
 #ifndef FILE_GGUF_H
 #define FILE_GGUF_H
-#include "base/blocks.h"
 #include "base/text.h"
 #include "file/tensors.h"
 
@@ -34,18 +33,10 @@ int gguf_reals(const struct gguf *g, const char *key, const float **reals, size_
 
 /* ---- tensors ---- */
 
-struct gguf_tensor {
-    const char *name;
-    int in_blocks; enum dtype type; enum blocks blocks;      /* blocks: if in_blocks */
-    int n_dims; int64_t dim[4];                              /* as PyTorch has them, the fastest last */
-    const void *data; size_t size;                           /* bytes, in the file */
-    size_t values;
-};
+/* In the order of the file, as they lie in it; dimensions as PyTorch has them, the fastest last. */
 size_t gguf_count(const struct gguf *g);
-const struct gguf_tensor *gguf_at(const struct gguf *g, size_t i);
-/* Its values as a tensor of a set: as they lie in the file, blocks widened to f32 in the set's memory. */
-int gguf_take(const struct gguf *g, const struct gguf_tensor *t, struct file_tensor *one);
-const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name);         /* NULL if absent; O(log n) */
+const struct file_tensor *gguf_at(const struct gguf *g, size_t i);
+const struct file_tensor *gguf_find(const struct gguf *g, const char *name);         /* NULL if absent; O(log n) */
 
 /* ---- writing, version 3 ---- */
 
@@ -59,6 +50,6 @@ void gguf_put_texts(struct gguf_keys *k, const char *key, const struct gguf_byte
 void gguf_put_ints(struct gguf_keys *k, const char *key, const int32_t *ints, size_t n);
 
 /* Atomically (base/file.h).  Of each tensor its name, type and dimensions; fill(context, i, buffer) puts its bytes into buffer. */
-int gguf_write(const char *path, const struct gguf_keys *k, const struct gguf_tensor *t, size_t n, int (*fill)(void *context, size_t i, void *buffer), void *context);
+int gguf_write(const char *path, const struct gguf_keys *k, const struct file_tensor *t, size_t n, int (*fill)(void *context, size_t i, void *buffer), void *context);
 
 #endif

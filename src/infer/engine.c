@@ -8,10 +8,7 @@ static int open_tokenizer(struct engine *e, const char *path, const char *name)
 {
     char folder[PATH_SIZE];
     TRY(model_folder(folder, path));
-    if (name) return tokenizer_find(&e->tokenizer, name, folder);
-    int is;
-    TRY(tokenizer_look(folder, &is));
-    return is ? tokenizer_open(&e->tokenizer, folder) : 0;
+    return name ? tokenizer_find(&e->tokenizer, name, folder) : tokenizer_open_in(&e->tokenizer, folder);
 }
 
 static int plan_eval(struct engine *e, const struct engine_options *o)

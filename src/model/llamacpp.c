@@ -1,6 +1,6 @@
 /* llamacpp.c -- GGUF files of llama.cpp's architectures as models: their keys, and their names of tensors.
  *
- * Two things differ from Hugging Face's files.  GPT-2's dense layers are (out, in) and are turned.  Architecture llama turns neighbouring
+ * Two things differ from Hugging Face's files.  GPT-2's dense layers are (out, in), and so they are used.  Architecture llama turns neighbouring
  * pairs (2j, 2j + 1) of a head by position where Hugging Face turns (j, j + D / 2): rows of q and k lie in that order, and go back. */
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static int refuse_scaling(const struct source *s)
 
 static int read_config(const struct source *s, struct config *c)
 {
-    const struct gguf_tensor *table = gguf_find(s->g, "token_embd.weight");
+    const struct file_tensor *table = gguf_find(s->g, "token_embd.weight");
     *c = s->a->model->base;
     c->bias = s->a->model == &model_gpt2;
     c->activation = GELU_TANH;
@@ -106,11 +106,10 @@ static int pairs_to_halves(struct file_tensor *t, int64_t heads, struct arena *m
     return 0;
 }
 
-static int add(const struct source *s, struct tensors *set, const struct config *c, const struct gguf_tensor *t, const char *name, enum change change)
+static int add(const struct source *s, struct tensors *set, const struct config *c, const struct file_tensor *t, const char *name, enum change change)
 {
-    struct file_tensor one;
-    TRY(gguf_take(s->g, t, &one));
-    if (change == TURNED && one.n_dims == 2) TRY(file_tensor_turn(&one, tensors_memory(set)));
+    struct file_tensor one = *t;
+    one.turned = change == TURNED && one.n_dims == 2;
     if (change == OF_Q || change == OF_K) TRY(pairs_to_halves(&one, change == OF_Q ? c->heads : c->kv_heads, tensors_memory(set)));
     one.name = name;
     FAIL_IF(!name, E_MEMORY, "%s: no memory for the names of weights", s->what);
@@ -135,7 +134,7 @@ static int add_all(const struct source *s, struct tensors *set, const struct con
 {
     const struct family *f = s->a->family;
     for (size_t i = 0; i < gguf_count(s->g); i++) {
-        const struct gguf_tensor *t = gguf_at(s->g, i);
+        const struct file_tensor *t = gguf_at(s->g, i);
         unsigned block = 0;
         const char *rest = behind_block(t->name, &block);
         const struct name *n = rest ? find_name(f->in_block, 20, rest) : find_name(f->all, 5, t->name);
@@ -164,6 +163,18 @@ static int read_all(struct model_files *f, struct source *s)
     f->model = s->a->model;
     TRY(read_config(s, &f->config));
     return add_all(s, gguf_set(s->g), &f->config);
+}
+
+int llamacpp_describe(const struct model **m, struct config *c, const char *path)
+{
+    struct gguf *g;
+    TRY(gguf_open(&g, path));
+    struct source s = { .g = g, .what = path };
+    int failed = find_architecture(&s);
+    if (!failed) failed = read_config(&s, c);
+    if (!failed) *m = s.a->model;
+    gguf_close(g);
+    return failed;
 }
 
 int llamacpp_open(struct model_files *f, const char *path)

@@ -3,13 +3,11 @@
  *     256 numbers of 32 bits: 20240326; 3 (f32) or 5 (bf16); positions; vocabulary; layers; heads; width; rows of the token table
  *     wte, wpe; then each kind of parameter for all layers, one layer after another; ln_f's two
  *
- * The table has rows of zeros behind the vocabulary, so that their number divides by 128.  Dense layers are (out, in), and turned. */
+ * The table has rows of zeros behind the vocabulary, so that their number divides by 128.  Dense layers are (out, in), and so they are used. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/checked.h"
 #include "base/error.h"
 #include "file/tensors.h"
 #include "model/model.h"
@@ -63,7 +61,7 @@ static int take(struct reader *r, const char *name, int64_t rows, int64_t used, 
     r->at += all.size;
     all.size = all.size / (size_t)rows * (size_t)used;
     all.dim[0] = used;
-    if (turned) TRY(file_tensor_turn(&all, tensors_memory(r->f->tensors)));
+    all.turned = turned;
     return tensors_add(r->f->tensors, &all);
 }
 
@@ -89,28 +87,35 @@ static int read_all(struct reader *r)
     return tensors_settle(r->f->tensors, r->what);
 }
 
-static int parse(struct model_files *f, struct file_map map, const char *what)
+/* From the caller's bytes, or, where they are NULL, from the file `what`. */
+static int open_all(struct model_files *f, struct file_map map, const char *what)
 {
-    struct reader r = { .f = f, .at = map.at, .end = map.at + map.size, .what = what };
-    f->model = &model_gpt2;
-    return read_all(&r);
+    TRY(tensors_new(&f->tensors));
+    if (!map.at) TRY(tensors_map(f->tensors, &map, what));
+    return read_all(&(struct reader){ .f = f, .at = map.at, .end = map.at + map.size, .what = what });
 }
 
 int llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what)
 {
-    *f = (struct model_files){ 0 };
-    TRY(tensors_new(&f->tensors));
-    int failed = parse(f, (struct file_map){ bytes, size }, what);
+    *f = (struct model_files){ .model = &model_gpt2 };
+    int failed = open_all(f, (struct file_map){ bytes, size }, what);
     if (failed) model_close(f);
     return failed;
 }
 
-int llmc_open(struct model_files *f, const char *path)
+int llmc_open(struct model_files *f, const char *path) { return llmc_parse(f, NULL, 0, path); }
+
+int llmc_describe(const struct model **m, struct config *c, const char *path)
 {
+    struct model_files f = { .model = &model_gpt2 };
     struct file_map map;
-    TRY(tensors_new(&f->tensors));
-    TRY(tensors_map(f->tensors, &map, path));
-    return parse(f, map, path);
+    int64_t rows;
+    TRY(file_open_map(&map, path));
+    int failed = read_header(&(struct reader){ .f = &f, .at = map.at, .end = map.at + map.size, .what = path }, &rows);
+    file_close_map(&map);
+    *m = f.model;
+    *c = f.config;
+    return failed;
 }
 
 /* ---- writing ---- */

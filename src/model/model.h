@@ -87,12 +87,15 @@ int  model_is_plain(const struct model_files *f, const char *tool);
 
 /* nanogpt.c.  E_MODEL: another kind of model, or one that nanoGPT's has no words for. */
 int  nanogpt_open(struct model_files *f, const char *path);
+int  nanogpt_describe(const struct model **m, struct config *c, const char *path);
 int  nanogpt_write(const struct model_files *f, const char *dataset, const char *path);  /* dataset: where sample.py looks for characters; may be empty */
 
 int  llmc_open(struct model_files *f, const char *path);                 /* llmc.c; errors as above */
+int  llmc_describe(const struct model **m, struct config *c, const char *path);
 int  llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);     /* of memory that outlives it */
 int  llmc_write(const struct model_files *f, const char *path);
 int  llamacpp_open(struct model_files *f, const char *path);             /* llamacpp.c; errors as above */
+int  llamacpp_describe(const struct model **m, struct config *c, const char *path);
 
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 

@@ -79,13 +79,18 @@ static int open_torch(struct model_files *f, const char *path)
 /* ---- which it is ---- */
 
 /* starts: the first bytes of a file that is a model by itself. */
-static const struct form { const char *file; int (*open)(struct model_files *f, const char *path); const char *starts; } forms[] = {
-    { "model.safetensors", open_safetensors, NULL },
-    { "model.safetensors.index.json", open_shards, NULL },
-    { "pytorch_model.bin", open_torch, NULL },
-    { "ckpt.pt", nanogpt_open, "PK\3\4" },
-    { NULL, llmc_open, "\xc6\xd7\x34\x01" },
-    { NULL, llamacpp_open, "GGUF" },
+static const struct form {
+    const char *file;
+    int (*open)(struct model_files *f, const char *path);
+    int (*describe)(const struct model **m, struct config *c, const char *path);         /* NULL: a config.json beside it does */
+    const char *starts;
+} forms[] = {
+    { "model.safetensors", open_safetensors, NULL, NULL },
+    { "model.safetensors.index.json", open_shards, NULL, NULL },
+    { "pytorch_model.bin", open_torch, NULL, NULL },
+    { "ckpt.pt", nanogpt_open, nanogpt_describe, "PK\3\4" },
+    { NULL, llmc_open, llmc_describe, "\xc6\xd7\x34\x01" },
+    { NULL, llamacpp_open, llamacpp_describe, "GGUF" },
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -117,7 +122,7 @@ static int find_of_file(const struct form **k, const char *path)
     for (*k = forms; *k < forms + FORMS; ++*k)
         if ((*k)->starts && map.size >= 4 && !memcmp(map.at, (*k)->starts, 4)) break;
     file_close_map(&map);
-    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, nanoGPT's ckpt.pt, llm.c's .bin, or a .gguf", path);
+    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, a GGUF file, nanoGPT's ckpt.pt, or a file by llm.c", path);
     return 0;
 }
 
@@ -134,7 +139,7 @@ static int open_form(struct model_files *f, const struct form *k, const char *fi
 {
     char folder[PATH_SIZE];
     TRY(model_folder(folder, file));
-    if (!k->starts) TRY(config_read(&f->model, &f->config, folder));
+    if (!k->describe) TRY(config_read(&f->model, &f->config, folder));
     TRY(k->open(f, file));
     model_settle_head(f->model, &f->config, f->tensors);
     return 0;
@@ -159,13 +164,12 @@ void model_close(struct model_files *f)
 
 int model_describe(const struct model **m, struct config *c, const char *path)
 {
-    struct model_files f;
-    char file[PATH_SIZE];
+    const struct form *k = NULL;
+    char file[PATH_SIZE], folder[PATH_SIZE];
     TRY(path_join(file, path, "config.json"));
     if (path_is_file(file)) return config_read(m, c, path);
-    TRY(model_open(&f, path));
-    *m = f.model;
-    *c = f.config;
-    model_close(&f);
-    return 0;
+    TRY(find_form(&k, file, path));
+    if (k->describe) return k->describe(m, c, file);
+    TRY(model_folder(folder, file));
+    return config_read(m, c, folder);
 }

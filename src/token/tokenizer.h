@@ -27,6 +27,7 @@ void ids_free(struct ids *ids);
 int tokenizer_open(struct tokenizer **t, const char *path);
 /* Does a folder have one of these files, so that tokenizer_open is worth a try?  Not by a vocab.txt, which may be anybody's. */
 int tokenizer_look(const char *folder, int *is);
+int tokenizer_open_in(struct tokenizer **t, const char *folder);          /* that one; NULL if there is none */
 /* "gpt2": looked for in the folder `beside` (may be NULL), then in the cache, by what the files say and not by their names;
  * else downloaded into the cache and checksummed; else E_IO, and the text says which files to put where.  Other names are paths. */
 int tokenizer_find(struct tokenizer **t, const char *name, const char *beside);

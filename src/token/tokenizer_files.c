@@ -318,6 +318,14 @@ int tokenizer_open(struct tokenizer **t, const char *path)
     return 0;
 }
 
+int tokenizer_open_in(struct tokenizer **t, const char *folder)
+{
+    int is;
+    *t = NULL;
+    TRY(tokenizer_look(folder, &is));
+    return is ? tokenizer_open(t, folder) : 0;
+}
+
 /* ---- find: by name ---- */
 
 #define GPT2_URL "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"

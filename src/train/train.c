@@ -83,10 +83,7 @@ static int open_tokenizer(struct run *r)
     const char *const folders[] = { r->data.folder, beside };
     if (*r->from) TRY(model_folder(beside, r->from));
     if (*beside) TRY(dataset_suits(&r->data, beside));
-    for (int i = 0, is; i < 2 && *folders[i] && !r->tokenizer; i++) {
-        TRY(tokenizer_look(folders[i], &is));
-        if (is) TRY(tokenizer_open(&r->tokenizer, folders[i]));
-    }
+    for (int i = 0; i < 2 && *folders[i] && !r->tokenizer; i++) TRY(tokenizer_open_in(&r->tokenizer, folders[i]));
     r->around.tokenizer = r->tokenizer;
     r->around.end = r->tokenizer ? tokenizer_end(r->tokenizer) : r->data.end;
     return 0;
