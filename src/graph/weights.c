@@ -35,12 +35,12 @@ int weights_new(struct weights **out, const struct backend *b, enum use use)
 void weights_lora(struct weights *w, const struct lora *l) { w->lora = *l; }
 void weights_state_rows(struct weights *w, int64_t rows) { w->state_rows = rows; }
 
-int weights_offer(struct weights *w, const char *block, enum dtype type, const void *p)
+int weights_offer(struct weights *w, const char *block, enum dtype type, int turned, const void *p)
 {
     struct found *f = arena_take(&w->names, sizeof *f);
     const char *name = arena_copy(&w->names, block);
     FAIL_IF(!f || !name, E_MEMORY, "no memory for the names of weights");
-    *f = (struct found){ .name = name, .type = type, .p = p, .next = w->found };
+    *f = (struct found){ .name = name, .type = type, .turned = turned, .p = p, .next = w->found };
     w->found = f;
     return 0;
 }
@@ -61,7 +61,7 @@ static const struct found *offered(const struct weights *w, const char *block)
 
 static int same_shape(const struct param *p, enum layout layout, int64_t in, int n, const struct block *b)
 {
-    if (p->layout != layout || p->in != in || p->n_block != n) return 0;
+    if ((p->layout ^ p->turned) != layout || p->in != in || p->n_block != n) return 0;
     for (int i = 0; i < n; i++)
         if (p->block[i].out != b[i].out) return 0;
     return 1;
@@ -77,14 +77,16 @@ static int map_blocks(struct weights *w, struct param *p)
     p->together = 1;
     for (int i = 0; i < p->n_block; i++) {
         const struct found *f = offered(w, p->block[i].name);
-        if (!f) return 0;
+        if (!f || (f->turned && p->n_block > 1)) return 0;
         at[i] = f->p;
         type[i] = f->type;
-        if (i && (type[i] != type[0] || (const char *)at[i] != (const char *)at[i - 1] + (size_t)(p->block[i - 1].out * p->in) * dtype_size(type[0])))
+        if (i && (type[i] != type[0] || (const char *)at[i] != (const char *)at[i - 1] + dtype_bytes(type[0], (size_t)(p->block[i - 1].out * p->in))))
             p->together = 0;
     }
     p->mapped = at;
     p->block_type = type;
+    p->turned = offered(w, p->block[0].name)->turned;
+    p->layout ^= (enum layout)p->turned;
     return 1;
 }
 
