@@ -6,11 +6,11 @@
 #include <math.h>
 #include <zlib.h>
 
-#include "base/blocks.h"
+#include "base/quantize.h"
 #include "base/error.h"
 #include "folder.h"
 
-/* ---- base/blocks.h: checksums of what the quants of the gguf package make of the same numbers ---- */
+/* ---- base/quantize.h: checksums of what the quants of the gguf package make of the same numbers ---- */
 
 static uint32_t sum_of(const void *bytes, size_t n) { return (uint32_t)crc32_z(0, bytes, n); }
 
@@ -24,13 +24,13 @@ static void narrowed(void **state)
     x[3] = 0;
     for (size_t k = 0; k < 2; k++) {
         enum dtype b = golden[k].blocks;
-        blocks_narrow(b, x, q, 64);
+        quantize(b, x, q, 64);
         assert_int_equal(sum_of(q, dtype_bytes(b, 64)), golden[k].sum);
-        blocks_widen(b, q, back, 64);
+        dequantize(b, q, back, 64);
         for (int i = 0; i < 64; i++) assert_true(fabsf(back[i] - x[i]) <= (b == Q8_0 ? 0.0085f : 0.2f));         /* half of a step of 32 / 17 / 127, and a scale of 11 bits; Q4_0 clips one end, too */
         memset(x, 0, sizeof x);
-        blocks_narrow(b, x, q, 64);
-        blocks_widen(b, q, back, 64);
+        quantize(b, x, q, 64);
+        dequantize(b, q, back, 64);
         for (int i = 0; i < 64; i++) assert_true(back[i] == 0);
         for (int i = 0; i < 64; i++) x[i] = (float)(((i * 37) % 64 - 31) / 17.0);
         x[3] = 0;
@@ -56,7 +56,7 @@ static void widened(void **state)
                 uint8_t *upper = &bytes[(size_t)i * size + (size_t)golden[k].half[h] + 1];
                 *upper = (*upper & 0x83) | 0x24;             /* a half of a sane size */
             }
-        blocks_widen(b, bytes, y, n);
+        dequantize(b, bytes, y, n);
         if (sum_of(y, n * sizeof *y) != golden[k].sum) fail_msg("%s: %g %g %g %g %g", dtype_name(b), (double)y[0], (double)y[1], (double)y[17], (double)y[31], (double)y[n - 1]);
     }
 }
@@ -87,7 +87,7 @@ static int fill(void *context, size_t i, void *buffer)
 {
     (void)context;
     if (i == 0) memcpy(buffer, (float[]){ 1, 2, 3, 4, 5, 6 }, 24);
-    if (i == 1) blocks_narrow(Q8_0, (const float[64]){ [7] = 1 }, buffer, 64);
+    if (i == 1) quantize(Q8_0, (const float[64]){ [7] = 1 }, buffer, 64);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* dtype.h -- the number formats that files, graphs and kernels share.  Some hold numbers in blocks (base/blocks.h). */
+/* dtype.h -- the number formats that files, graphs and kernels share.  Some hold numbers in blocks (base/quantize.h). */
 #ifndef BASE_DTYPE_H
 #define BASE_DTYPE_H
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/blocks.h"
+#include "base/quantize.h"
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/error.h"
@@ -552,8 +552,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const uint8_t *at = t->data;
         if (gguf_find(g, t->name) != t || at < data || t->size > (size_t)(data + size - at)) abort();
         size_t n = t->size / dtype_size(t->type) * dtype_values(t->type);
-        float *values = is_blocks(t->type) ? malloc(n * sizeof *values + 1) : NULL;
-        if (values) blocks_widen(t->type, t->data, values, n);
+        float *values = is_quantized(t->type) ? malloc(n * sizeof *values + 1) : NULL;
+        if (values) dequantize(t->type, t->data, values, n);
         free(values);
     }
     gguf_close(g);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/blocks.h"
+#include "base/quantize.h"
 #include "base/checked.h"
 #include "base/error.h"
 
@@ -38,7 +38,7 @@ int file_tensor_widen(struct file_tensor *t, struct arena *memory)
     if (values == 1) return 0;
     float *to = size_mul(n, sizeof *to, &bytes) ? arena_take(memory, bytes) : NULL;
     FAIL_IF(!to, E_MEMORY, "no memory for %.200s, %zu numbers", t->name, n);
-    blocks_widen(t->type, t->data, to, n);
+    dequantize(t->type, t->data, to, n);
     t->data = to;
     t->type = F32;
     t->size = bytes;

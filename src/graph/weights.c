@@ -74,19 +74,20 @@ static int map_blocks(struct weights *w, struct param *p)
     const void **at = arena_take(&w->names, n * sizeof *at);
     enum dtype *type = arena_take(&w->names, n * sizeof *type);
     if (!at || !type) return 0;
-    p->together = 1;
+    int together = 1, turned = 0;
     for (int i = 0; i < p->n_block; i++) {
         const struct found *f = offered(w, p->block[i].name);
         if (!f || (f->turned && p->n_block > 1)) return 0;
         at[i] = f->p;
         type[i] = f->type;
         if (i && (type[i] != type[0] || (const char *)at[i] != (const char *)at[i - 1] + dtype_bytes(type[0], (size_t)(p->block[i - 1].out * p->in))))
-            p->together = 0;
+            together = 0;
+        turned = f->turned;
     }
+    p->together = together;
     p->mapped = at;
     p->block_type = type;
-    p->turned = offered(w, p->block[0].name)->turned;
-    p->layout ^= (enum layout)p->turned;
+    p->layout ^= (enum layout)(p->turned = turned);
     return 1;
 }
 
@@ -107,7 +108,7 @@ int weights_param(struct param **out_p, struct weights *w, const char *name, enu
                          .together = 1, .use = use, .type = F32, .index = w->n_param++, .lr_scale = 1, .decay = in > 1 };
     if (use == MAPPED) {
         if (in > 1 && map_blocks(w, p)) p->type = p->block_type[0];
-        else p->use = FROZEN, p->together = 1;               /* vectors are f32 in memory whatever the file says */
+        else p->use = FROZEN;                                /* vectors are f32 in memory whatever the file says */
     }
     if (p->use == FROZEN && in > 1) p->type = w->frozen_type;
     *w->last_param = p;

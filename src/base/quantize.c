@@ -1,5 +1,5 @@
-/* blocks.c -- a function a format; bytes as they lie in the file, so nothing is assumed of their alignment. */
-#include "base/blocks.h"
+/* quantize.c -- a function a format; bytes as they lie in the file, so nothing is assumed of their alignment. */
+#include "base/quantize.h"
 
 #include <assert.h>
 #include <math.h>
@@ -122,14 +122,14 @@ static const struct format {
     [Q4_K] = { widen_q4_k, NULL },        [Q5_K] = { widen_q5_k, NULL },        [Q6_K] = { widen_q6_k, NULL },
 };
 
-void blocks_widen(enum dtype t, const void *from, float *to, size_t n)
+void dequantize(enum dtype t, const void *from, float *to, size_t n)
 {
     size_t values = dtype_values(t), bytes = dtype_size(t);
     assert(formats[t].widen && n % values == 0);
     for (size_t i = 0; i < n / values; i++) formats[t].widen((const uint8_t *)from + i * bytes, to + i * values);
 }
 
-void blocks_narrow(enum dtype t, const float *from, void *to, size_t n)
+void quantize(enum dtype t, const float *from, void *to, size_t n)
 {
     size_t values = dtype_values(t), bytes = dtype_size(t);
     assert(formats[t].narrow && n % values == 0);
