@@ -87,13 +87,14 @@ static inline int state_gradients(const struct debug_state *s, const struct weig
 {
     *worst = 0;
     for (const struct param *p = w->param; p; p = p->next) {
-        const struct file_tensor *t = model_find_tensor(s->model.model, s->gradients.tensors, p->name);
-        float *grad = malloc(param_size(p) * sizeof *grad);
-        FAIL_IF(!t || !grad, E_DATA, "no gradient of %s", p->name);
+        struct file_tensor t = *model_find_tensor(s->model.model, s->gradients.tensors, p->name);
+        struct arena memory = { 0 };
+        float *grad = arena_take(&memory, param_size(p) * sizeof *grad);
+        FAIL_IF(!grad || (t.turned && file_tensor_turn(&t, &memory)), E_MEMORY, "no memory for the gradient of %s", p->name);
         weights_get(w, p, 0, w->grad, grad);                 /* GPT-2's parameters are of one block */
-        double off = part_off(grad, t->data, param_size(p));
+        double off = part_off(grad, t.data, param_size(p));
         if (!(off <= *worst)) *worst = off;
-        free(grad);
+        arena_free(&memory);
     }
     return 0;
 }

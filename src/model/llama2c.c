@@ -155,16 +155,6 @@ static int take_floats(struct reader *r, struct file_tensor *t)
     return 0;
 }
 
-static int turn_rows(struct reader *r, struct file_tensor *t)
-{
-    size_t row = t->size / (size_t)t->dim[0];
-    char *to = arena_take(tensors_memory(r->f->tensors), t->size);
-    FAIL_IF(!to, E_MEMORY, "%s: no memory for %s, %zu bytes", r->what, t->name, t->size);
-    for (int64_t i = 0; i < t->dim[0]; i++) memcpy(to + (size_t)rotary_row(i, r->size[HEAD_DIM]) * row, (const char *)t->data + (size_t)i * row, row);
-    t->data = to;
-    return 0;
-}
-
 static int take(struct reader *r, enum part k, const char *name)
 {
     struct file_tensor t = { .name = name, .type = F32, .n_dims = parts[k].cols == ONE ? 1 : 2, .dim = { r->size[parts[k].rows], r->size[parts[k].cols] } };
@@ -172,7 +162,7 @@ static int take(struct reader *r, enum part k, const char *name)
     if (!file_tensor_bytes(&t, &t.size)) return cut_off(r, name);
     TRY(r->version == 2 && t.n_dims == 2 ? take_groups(r, &t) : take_floats(r, &t));
     if (k == POSITIONS) return 0;
-    if (k == Q || k == K) TRY(turn_rows(r, &t));
+    if (k == Q || k == K) TRY(rotary_halves(&t, t.dim[0] / r->size[HEAD_DIM], tensors_memory(r->f->tensors)));
     return tensors_add(r->f->tensors, &t);
 }
 
@@ -262,7 +252,6 @@ static int put(struct writer *w, enum part k, const char *name)
     const struct file_tensor *t = w->t;
     FAIL_IF(!name, E_MEMORY, "no memory for the names of weights");
     while (strcmp(t->name, name)) t++;                       /* model_list has all that the model is built of */
-    FAIL_IF(t->type != F32 && t->type != BF16 && t->type != F16 && t->type != F64, E_MODEL, "%s is %s, which does not become f32 here", name, dtype_name(t->type));
     size_t row = t->n_dims > 1 ? (size_t)t->dim[1] : 1;
     if (k != Q && k != K) return put_values(w, t, 0, (size_t)t->dim[0] * row);
     for (int64_t i = 0; i < t->dim[0]; i++) TRY(put_values(w, t, (size_t)rotary_row(i, w->c->head_dim) * row, row));

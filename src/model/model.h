@@ -81,7 +81,7 @@ struct model_files {
 };
 
 /* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
- * or file by nanoGPT (ckpt.pt); a file by llm.c or llama2.c.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
+ * or file by nanoGPT (ckpt.pt); a file by llm.c or llama2.c, or one in GGUF.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
 int  model_open(struct model_files *f, const char *path);
 void model_close(struct model_files *f);
 int  model_describe(const struct model **m, struct config *c, const char *path);     /* its configuration alone, at once */
@@ -114,18 +114,21 @@ int  llmc_open(struct model_files *f, const char *path);                 /* llmc
 int  llmc_describe(const struct model **m, struct config *c, const char *path);
 int  llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);     /* of memory that outlives it */
 int  llmc_write(const struct model_files *f, const char *path);
+int  llamacpp_open(struct model_files *f, const char *path);             /* llamacpp.c; errors as above */
+int  llamacpp_describe(const struct model **m, struct config *c, const char *path);
 
 int  llama2c_is(const uint8_t *bytes, size_t size);                      /* llama2c.c; a file of so many bytes that begins so; errors as above */
 int  llama2c_open(struct model_files *f, const char *path);
 int  llama2c_describe(const struct model **m, struct config *c, const char *path);
 int  llama2c_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);
 int  llama2c_write(const struct model_files *f, const char *path);       /* E_MODEL also names what the format has no place for */
+int  rotary_halves(struct file_tensor *t, int64_t heads, struct arena *memory);          /* for those two: q or k, its rows by rotary_row; new data in memory */
 
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 
 /* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */
 int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data);
-void weights_widen(float *to, enum dtype type, const void *data, size_t at, size_t n);       /* elements at .. at + n - 1 of an array of some type */
+void weights_widen(float *to, enum dtype type, const void *data, size_t at, size_t n);       /* elements at .. at + n - 1 of an array of some type, whole blocks */
 /* Reads block i of a trained p back from one of the ranges of the weights: master, grad, a moment. */
 void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data);
 

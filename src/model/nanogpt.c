@@ -3,7 +3,7 @@
  *     {"model": {"transformer.h.0.attn.c_attn.weight": ...}, "model_args": {"n_layer": 12, ...}, "optimizer": ..., "iter_num": n, ...}
  *
  * Its names are Hugging Face's; torch.compile and DDP put words before them.  Its dense layers are (out, in), where GPT-2's files have
- * (in, out): four matrices of a block are turned. */
+ * (in, out): four matrices of a block are used as they lie. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,7 +61,7 @@ static int add(struct torch *t, const struct pickle *name, const struct pickle *
     one.name = plain_name(name->string);
     if (is_mask(one.name)) return 0;
     TRY(torch_tensor(t, value, &one));
-    if (is_turned(one.name) && one.n_dims == 2) TRY(file_tensor_turn(&one, tensors_memory(t->tensors)));
+    one.turned = is_turned(one.name) && one.n_dims == 2;
     return tensors_add(t->tensors, &one);
 }
 
@@ -146,7 +146,8 @@ static int add_moments(struct torch *t, const char *name, const struct file_tens
         TRY(torch_tensor(t, value, &one));
         int same = one.n_dims == weight->n_dims && !memcmp(one.dim, weight->dim, (size_t)one.n_dims * sizeof *one.dim);
         FAIL_IF(!same, E_DATA, "%s: its optimizer's %s of %.200s has another shape than that", t->what, moments[k], name);
-        if (is_turned(name) && one.n_dims == 2) TRY(file_tensor_turn(&one, tensors_memory(t->tensors)));
+        one.turned = is_turned(name) && one.n_dims == 2;
+        if (one.turned) TRY(file_tensor_turn(&one, tensors_memory(t->tensors)));
         one.name = arena_format(tensors_memory(t->tensors), "%s.%s", moments[k], name);
         FAIL_IF(!one.name, E_MEMORY, "%s: no memory for the names of moments", t->what);
         TRY(tensors_add(t->tensors, &one));

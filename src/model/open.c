@@ -91,6 +91,7 @@ static const struct form {
     { "PyTorch's pytorch_model.bin", "pytorch_model.bin", open_torch, NULL, NULL, NULL },
     { "nanoGPT's ckpt.pt", "ckpt.pt", nanogpt_open, nanogpt_describe, "PK\3\4", NULL },
     { "llm.c's .bin", NULL, llmc_open, llmc_describe, "\xc6\xd7\x34\x01", NULL },
+    { "GGUF", NULL, llamacpp_open, llamacpp_describe, "GGUF", NULL },
     { "llama2.c's .bin", NULL, llama2c_open, llama2c_describe, NULL, llama2c_is },
 };
 enum { FORMS = sizeof forms / sizeof *forms };
@@ -125,7 +126,7 @@ static int find_of_file(const struct form **k, const char *path)
         if ((*k)->is && (*k)->is(map.at, map.size)) break;
     }
     file_close_map(&map);
-    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, nanoGPT's ckpt.pt, or a whole file by llm.c or llama2.c", path);
+    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, a GGUF file, nanoGPT's ckpt.pt, or a whole file by llm.c or llama2.c", path);
     return 0;
 }
 
