@@ -293,6 +293,12 @@ static void damaged_headers(void **state)
         harm_header(2, 5, "which says that there are 5 ids of 2 bytes; is the file cut off?");
         runs("data info headed");
     }
+    copy_file("headed/tokens_val_000000.bin", "headed/tok_val.bin");
+    fails(E_DATA, "are of two sets; give each a folder, or name one file", "data info headed");
+    assert_int_equal(unlink("headed/tok_val.bin"), 0);
+    copy_file("headed/tokens_val_000000.bin", "headed/tokens_tokens_val.bin");
+    fails(E_DATA, "are of two sets; give each a folder, or name one file", "data info headed");
+    assert_int_equal(unlink("headed/tokens_tokens_val.bin"), 0);
     copy_file("headed/tokens_val_000000.bin", "headed/other_val.bin");
     fails(E_DATA, "are of two sets; give each a folder, or name one file", "data info headed");
     assert_int_equal(unlink("headed/other_val.bin") | unlink("headed/tokens_val_000000.bin"), 0);

@@ -173,7 +173,7 @@ static int add_files(struct dataset *d, const char *folder, size_t *n)
 {
     char **names;
     const char *first = NULL;
-    size_t count;
+    size_t count, first_stem = 0;
     TRY(dir_list(folder, &names, &count));
     int code = 0;
     *n = 0;
@@ -181,10 +181,10 @@ static int add_files(struct dataset *d, const char *folder, size_t *n)
         for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL && !code; s++) {
             size_t stem = stem_of(names[i], s);
             if (!stem) continue;
-            if (!first) first = names[i];
+            if (!first) first = names[i], first_stem = stem;
             ++*n;
             if (!d) continue;
-            if (strncmp(first, names[i], stem) || first[stem] != '_')
+            if (stem != first_stem || strncmp(first, names[i], stem))
                 code = error_set(E_DATA, __FILE__, __LINE__, "%s: %s and %s are of two sets; give each a folder, or name one file", folder, first, names[i]);
             if (!code) code = add_file(d, s, names[i]);
         }
@@ -192,19 +192,17 @@ static int add_files(struct dataset *d, const char *folder, size_t *n)
     return code;
 }
 
-/* *is: there is no train.bin, but files of llm.c's. */
-static int find_files(struct dataset *d, int *is)
+/* Where there is no train.bin: files of llm.c's, if there are any. */
+static int find_files(struct dataset *d)
 {
     char path[PATH_SIZE];
     size_t n = 0;
     int bare;
-    *is = 0;
     TRY(dataset_file(path, d->folder, TOKENS_NANOGPT, SPLIT_TRAIN, 0, 1));
     TRY(path_look(path, &bare));
     if (bare || !path_is_dir(d->folder)) return 0;
     TRY(add_files(d, d->folder, &n));
-    *is = n > 0;
-    for (int s = 0; s < 2 && *is; s++)
+    for (int s = 0; s < 2 && n; s++)
         FAIL_IF(!d->split[s].shards, E_DATA, "%s: none of its files is *_%s.bin or *_%s_*.bin; name one file to take it for both", d->folder, split_names[s], split_names[s]);
     return 0;
 }
@@ -222,12 +220,11 @@ static int describe(struct dataset *d)
         json_decref(root);
         return code;
     }
+    d->vocab = GPT2_VOCAB;
+    TRY(find_files(d));
     TRY(path_join(path, d->folder, "meta.pkl"));
     TRY(path_look(path, &is));
-    if (is) return read_meta(d, path);
-    TRY(find_files(d, &is));
-    if (!is) d->vocab = GPT2_VOCAB;
-    return 0;
+    return is ? read_meta(d, path) : 0;
 }
 
 /* ---- the files ---- */
