@@ -280,10 +280,9 @@ static void odd_optimizers(void **state)
     };
     struct nanogpt_run r;
     (void)state;
-    for (enum odd odd = NOTHING; odd < ODDS; odd++) {
+    for (enum odd odd = NOTHING + 1; odd < ODDS; odd++) {
         write_nanogpt("odd.pt", odd);
-        if (odd) assert_fails(nanogpt_resume(&r, "odd.pt"), E_DATA, says[odd]);
-        else assert_ok(nanogpt_resume(&r, "odd.pt"));
+        assert_fails(nanogpt_resume(&r, "odd.pt"), E_DATA, says[odd]);
     }
     write_nanogpt("odd.pt", NOTHING);
     assert_ok(nanogpt_resume(&r, "odd.pt"));
