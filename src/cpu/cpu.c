@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/quantize.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/rng.h"
@@ -326,12 +327,12 @@ void cpu_product(const struct product *p, void *work)
 
 static int computes_in(enum dtype t) { return t == F32 || t == BF16; }
 
-/* Activations and matrices may be f32 or bf16; vectors, losses and gradients of parameters are f32; indices are integers. */
-static int types_fit(const struct step *s)
+/* Activations and matrices may be f32 or bf16, matrices of some ops quantized, too; vectors, losses and gradients of parameters are f32; indices are integers. */
+static int types_fit(const struct step *s, int quantized)
 {
     for (int i = 0; i < s->node->n_in; i++) {
         const tensor *t = s->node->in[i];
-        if (s->in[i].value >= 0 && t->kind != K_INPUT && !computes_in(s->in[i].type)) return 0;
+        if (s->in[i].value >= 0 && t->kind != K_INPUT && !computes_in(s->in[i].type) && !(quantized && i == 1 && is_quantized(s->in[1].type))) return 0;
     }
     return s->node->kind != K_OP || computes_in(s->node->type);
 }
@@ -345,7 +346,7 @@ static const struct kernel *cpu_pick(const struct step *s)
         k = s->dir == 'B' ? &op->backward : &op->forward;
         for (const struct step *f = s->then; f; f = f->then)
             if (!op->fuses || !t->op[f->node->op]->flow) return NULL;
-        if (!k->run || !types_fit(s)) return NULL;
+        if (!k->run || !types_fit(s, op->quantized)) return NULL;
     }
     size_t scratch = k->scratch ? k->scratch(s) : 0;
     if (scratch > cpu.scratch_size) cpu.scratch_size = scratch;
