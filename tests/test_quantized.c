@@ -207,8 +207,67 @@ static void trained_over(void **state)
     free(a);
 }
 
+/* ---- a whole model: how far rounding moves its logits ---- */
+
+enum { TEXT = 40 };
+
+/* A plan of logits over matrices given by name in `type`, made of those of `drawn`: as they are (F32), widened again, or in blocks. */
+static const float *logits(struct weights **w, const struct config *c, const struct weights *drawn, enum dtype type, int in_blocks)
+{
+    int32_t ids[TEXT], pos[TEXT];
+    assert_ok(weights_new(w, &cpu_backend, MAPPED));
+    (*w)->state_type = in_blocks ? BF16 : F32;
+    for (const struct param *p = drawn->param; p; p = p->next) {
+        size_t n = param_size(p);
+        if (p->in == 1) continue;
+        void *blocks = arena_take(&(*w)->names, dtype_bytes(type, n));
+        float *wide = arena_take(&(*w)->names, n * sizeof *wide);
+        quantize(type, (const float *)(const void *)(drawn->frozen + p->at), blocks, n);
+        dequantize(type, blocks, wide, n);
+        for (int i = 0, row = 0; i < p->n_block; row += (int)p->block[i++].out) {
+            size_t at = (size_t)(row * p->in);
+            assert_ok(weights_offer(*w, p->block[i].name, in_blocks ? type : F32, 0, in_blocks ? (void *)((char *)blocks + dtype_bytes(type, at)) : (void *)(wide + at)));
+        }
+    }
+    struct batch b = { .rows = TEXT, .seqs = 1, .ids = ids, .pos = pos, .seq = { { .rows = TEXT, .keys = TEXT } } };
+    weights_state_rows(*w, TEXT);
+    struct plan *p = plan_for(*w, &model_llama, c, INFER, F32, b, (struct plan_options){ 0 });
+    assert_ok(weights_place(*w));
+    for (struct param *q = (*w)->param; q; q = q->next)
+        if (q->in == 1) assert_ok(weights_set(*w, q, 0, F32, drawn->frozen + weights_find(drawn, q->name)->at));
+    for (int i = 0; i < TEXT; i++) ids[i] = i * 37 % (int)c->vocab, pos[i] = i;
+    return run_plan(p, &b);
+}
+
+/* The root of the mean square of the difference, as a part of that of the logits: under 2 % (README says what trained models lose). */
+static void whole_models(void **state)
+{
+    static const struct { enum dtype type; double least, most; } kind[] = { { Q8_0, 1e-4, 0.02 }, { Q4_0, 1e-4, 0.02 } };
+    struct config c = { .layers = 4, .heads = 4, .kv_heads = 2, .width = 256, .hidden = 512, .vocab = 300, .context = TEXT, .eps = 1e-5, .theta = 10000, .tied = 1 };
+    struct weights *drawn;
+    (void)state;
+    config_fill_in(&c);
+    for (int build = 0; use_build(build); build++) {
+        assert_ok(weights_new(&drawn, &cpu_backend, FROZEN));
+        plan_for(drawn, &model_llama, &c, EVAL, F32, (struct batch){ .rows = 1, .seqs = 1 }, (struct plan_options){ 0 });
+        assert_ok(weights_place(drawn));
+        assert_ok(model_init_weights(drawn, &model_llama, &c, 7));
+        for (size_t k = 0; k < 2; k++) {
+            struct weights *a, *b;
+            const float *x = logits(&a, &c, drawn, kind[k].type, 1), *y = logits(&b, &c, drawn, kind[k].type, 0);
+            double sum = 0, difference = 0;
+            for (int64_t i = 0; i < TEXT * c.vocab; i++) sum += (double)y[i] * (double)y[i], difference += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+            double part = sqrt(difference / sum);
+            if (!(part > kind[k].least && part < kind[k].most)) fail_msg("%s, %s: logits differ by %.5f of their size", cpu_isa(), dtype_name(kind[k].type), part);
+            weights_free(a);
+            weights_free(b);
+        }
+        weights_free(drawn);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(products), cmocka_unit_test(not_finite), cmocka_unit_test(trained_over) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(products), cmocka_unit_test(not_finite), cmocka_unit_test(trained_over), cmocka_unit_test(whole_models) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,25 +43,24 @@ static inline void unpack_q4_0(const uint8_t *b, struct unpacked *u)
     unpack_nibbles(b + 2, u->q, 8);
 }
 
-/* Fifth bits from a number of 32. */
-static inline void unpack_fifth(const uint8_t *b, int8_t *q)
+/* Values of five bits: nibbles, and 32 fifth bits in four bytes. */
+static inline void unpack_fives(const uint8_t *nibbles, const uint8_t *fifth, int8_t *q, int less)
 {
-    uint32_t bits = little_u32(b);
-    for (int i = 0; i < 32; i++) q[i] = (int8_t)(q[i] + (int)(bits >> i & 1) * 16);
+    unpack_nibbles(nibbles, q, 0);
+    for (int k = 0; k < 4; k++)
+        for (int j = 0; j < 8; j++) q[8 * k + j] = (int8_t)((q[8 * k + j] | ((fifth[k] & 1 << j) ? 16 : 0)) - less);
 }
 
 static inline void unpack_q5_0(const uint8_t *b, struct unpacked *u)
 {
     unpack_scale(u, unpack_half(b), 0);
-    unpack_nibbles(b + 6, u->q, 16);
-    unpack_fifth(b + 2, u->q);
+    unpack_fives(b + 6, b + 2, u->q, 16);
 }
 
 static inline void unpack_q5_1(const uint8_t *b, struct unpacked *u)
 {
     unpack_scale(u, unpack_half(b), unpack_half(b + 2));
-    unpack_nibbles(b + 8, u->q, 0);
-    unpack_fifth(b + 4, u->q);
+    unpack_fives(b + 8, b + 4, u->q, 0);
 }
 
 /* Eight pairs (s, t) of six bits in twelve bytes: the first four as they are, the others' upper bits above those of the first. */

@@ -151,7 +151,7 @@ static void round_rows(const struct step *s, int task, float *buffer)
 {
     int64_t k = inputs(s);
     struct range r = row_range(s, task, k);
-    for (int64_t row = r.from; row < r.to; row++) NAME(round_row)(row_in(&s->in[0], row, 0, k, buffer), k, (char *)s->work.p + (size_t)row * rounded_bytes(k));
+    for (int64_t row = r.from; row < r.to; row++) NAME(round_row)(row_in(&s->in[0], row, 0, k, buffer), k, (struct pair *)s->work.p + row * pairs_of(k));
 }
 
 /* An area of y, as forward_area does it. */
@@ -159,7 +159,7 @@ static void forward_bytes(const struct step *s, int task, float *scratch)
 {
     int64_t rows = step_rows(s, s->node), across = ceil_div(outputs(s), BYTE_COLS), i = task / across * GRID_ROWS, j = task % across * BYTE_COLS, k = inputs(s);
     const struct operand *y = in_place(s), *w = &s->in[1];
-    struct quants q = { w->type, (const char *)w->p + dtype_bytes(w->type, (size_t)(j * k)), (char *)s->work.p + (size_t)i * rounded_bytes(k), at_most(GRID_ROWS, rows - i), k,
+    struct quants q = { w->type, (const char *)w->p + dtype_bytes(w->type, (size_t)(j * k)), (const struct pair *)s->work.p + i * pairs_of(k), at_most(GRID_ROWS, rows - i), k,
                         at_most(BYTE_COLS, outputs(s) - j), y ? cell(y, i, j) : scratch, y ? y->ld : BYTE_COLS };
     if (is_skinny(s)) NAME(quant_dots)(&q);
     else NAME(quant_tiles)(&q, area_rest(scratch));

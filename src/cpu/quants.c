@@ -6,34 +6,48 @@
 
 /* ---- x ---- */
 
-static void round_unit(const float *x, int8_t *q, struct unit *u)
+typedef int8_t vb __attribute__((vector_size(VW)));
+
+static inline void round_unit(const float *x, int8_t *q, struct unit *u, int32_t *lane, float *scale)
 {
-    float most = 0, bad = 0;
-    for (int i = 0; i < UNIT; i++) {
-        float size = fabsf(x[i]);
-        most = size > most ? size : most;
-        bad += x[i] * 0;                                     /* NaN if one of them is not finite */
+    enum { PARTS = UNIT / VW };
+    vf part[PARTS], top = v_set(0), bad = v_set(0), sum[2] = { v_set(0), v_set(0) };
+    for (int i = 0; i < PARTS; i++) {
+        part[i] = v_load(x + i * VW);
+        top = v_max((vf)((vi)part[i] & 0x7fffffff), top);
+        bad += part[i] * 0;                                  /* NaN if one of them is not finite */
     }
-    float by = most > 0 ? 127 / most : 0;
-    *u = (struct unit){ .scale = most / 127 };
-    if (bad != 0 || !(by <= 0x1p126f)) by = 0, u->scale = bad != 0 ? NAN : 0;        /* what is so small that its inverse is not finite is 0 */
-    for (int i = 0; i < UNIT; i++) {
-        float scaled = by > 0 ? x[i] * by : 0;
-        q[i] = (int8_t)(int)((scaled + 0x1.8p23f) - 0x1.8p23f);
-        u->sum[i / 16] += q[i];
+    float most = v_most(top), by = 127 / most;
+    u->scale = v_sum(bad) == 0 ? most / 127 : NAN;
+    if (!(u->scale >= 0 && by <= 0x1p126f)) {                /* not finite; or so small that the inverse is not */
+        by = 0;
+        if (u->scale >= 0) u->scale = 0;
     }
+    for (int i = 0; i < PARTS; i++) {
+        vf whole = v_nearest(by > 0 ? part[i] * by : v_set(0));
+        vb bytes = __builtin_convertvector(__builtin_convertvector(whole, vi), vb);
+        memcpy(q + i * VW, &bytes, sizeof bytes);
+        sum[2 * i / PARTS] += whole;
+    }
+    for (int h = 0; h < 2; h++) u->sum[h] = (int32_t)v_sum(sum[h]);
+    vi8 sums = v_dot_bytes(v_load_bytes(q), (vq){ 0 } + 1) * -128;
+    vf8 scales = v_set8(u->scale);
+    memcpy(lane, &sums, sizeof sums);
+    memcpy(scale, &scales, sizeof scales);
 }
 
-void NAME(round_row)(const float *x, int64_t k, void *row)
+void NAME(round_row)(const float *x, int64_t k, struct pair *row)
 {
-    int8_t *q = row;
-    struct unit *u = (struct unit *)(q + k);
-    for (int64_t i = 0; i < k / UNIT; i++) round_unit(x + i * UNIT, q + i * UNIT, &u[i]);
+    if (k % PAIR) row[k / PAIR] = (struct pair){ 0 };
+    for (int64_t u = 0; u < k / UNIT; u++) {
+        struct pair *p = &row[u / 2];
+        int i = (int)(u % 2);
+        round_unit(x + u * UNIT, p->q + i * UNIT, &p->unit[i], p->lane + 8 * i, p->scale + 8 * i);
+    }
 }
 
 /* ---- dots ---- */
 
-enum { DOT_ROWS = 4 };                                      /* of x, or of W, that registers hold side by side */
 
 /* Unit i of a block: formats with one unit a block are taken from where they lie, others have been unpacked. */
 static inline __attribute__((always_inline)) vq unit_bytes(const enum dtype type, const uint8_t *b, const struct unpacked *u, int i)
@@ -45,7 +59,7 @@ static inline __attribute__((always_inline)) vq unit_bytes(const enum dtype type
 
 static inline __attribute__((always_inline)) vf8 unit_scale(const enum dtype type, const uint8_t *b, const struct unpacked *u, int i)
 {
-    if (type == Q8_0 || type == Q4_0) return v_set8(v_half(b));
+    if (type == Q8_0 || type == Q4_0) return v_half8(b);
     return has_half_scales(type) ? v_halves8(u->scale[2 * i], u->scale[2 * i + 1]) : v_set8(u->scale[2 * i]);
 }
 
@@ -54,14 +68,11 @@ static inline __attribute__((always_inline)) void dots(const struct quants *q, i
 {
     int64_t block = (int64_t)dtype_values(type), bytes = (int64_t)dtype_size(type), ld = q->k / block * bytes;
     const uint8_t *w[DOT_ROWS];
-    const int8_t *x[DOT_ROWS];
-    const struct unit *unit[DOT_ROWS];
+    const struct pair *x[DOT_ROWS];
     vf8 sum[DOT_ROWS][DOT_ROWS];
-    float extra[DOT_ROWS][DOT_ROWS] = { 0 };
     for (int d = 0; d < side; d++) w[d] = (const uint8_t *)q->w + at_most(j + d, q->n - 1) * ld;
     for (int r = 0; r < rows; r++) {
-        x[r] = (const int8_t *)q->x + (size_t)(row + r) * rounded_bytes(q->k);
-        unit[r] = (const struct unit *)(x[r] + q->k);
+        x[r] = q->x + (row + r) * pairs_of(q->k);
         for (int d = 0; d < side; d++) sum[r][d] = v_set8(0);
     }
     for (int64_t b = 0, at = 0; b < q->k / block; b++) {
@@ -75,15 +86,17 @@ static inline __attribute__((always_inline)) void dots(const struct quants *q, i
                 vq weights = unit_bytes(type, w[d], &u[d], i);
                 vf8 scale = unit_scale(type, w[d], &u[d], i);
                 for (int r = 0; r < rows; r++) {
-                    vf8 whole = v_floats8(v_dot_bytes(weights, v_load_bytes(x[r] + at * UNIT)));
-                    sum[r][d] = v_fma8(whole, scale * unit[r][at].scale, sum[r][d]);
-                    if (has_offsets(type)) extra[r][d] += u[d].offset[i] * unit[r][at].scale * (float)(unit[r][at].sum[0] + unit[r][at].sum[1]);
+                    float by = unit_at(x[r], at)->scale;
+                    vi8 lanes;
+                    memcpy(&lanes, x[r][at / 2].lane + at % 2 * 8, sizeof lanes);
+                    sum[r][d] = v_fma8(v_floats8(v_dot_bytes(weights, v_load_bytes(bytes_at(x[r], at)))), scale * by, sum[r][d]);
+                    if (has_offsets(type)) sum[r][d] = v_fma8(v_floats8(lanes), v_set8(u[d].offset[i] * by * (-1.0f / 128)), sum[r][d]);
                 }
             }
         for (int d = 0; d < side; d++) w[d] += bytes;
     }
     for (int r = 0; r < rows; r++)
-        for (int d = 0; d < side && j + d < q->n; d++) q->y[(row + r) * q->y_ld + j + d] = v_sum8(sum[r][d]) + extra[r][d];
+        for (int d = 0; d < side && j + d < q->n; d++) q->y[(row + r) * q->y_ld + j + d] = v_sum8(sum[r][d]);
 }
 
 static inline __attribute__((always_inline)) void dots_of(const struct quants *q, const enum dtype type)
@@ -97,6 +110,10 @@ static inline __attribute__((always_inline)) void dots_of(const struct quants *q
 
 void NAME(quant_dots)(const struct quants *q)
 {
+    if (NAME(has_quads)()) {
+        NAME(quad_dots)(q);
+        return;
+    }
     switch ((int)q->type) {
     case Q8_0: dots_of(q, Q8_0); break;
     case Q4_0: dots_of(q, Q4_0); break;

@@ -3,6 +3,7 @@
  *
  *     v_dot_bytes(a, b)       lane i is the sum of the products of bytes 4 i .. 4 i + 3; no b is -128
  *     v_nibbles(p)            the lower halves of 16 bytes, then their upper ones
+ *     v_half8(p)              a number of 16 bits, in all lanes
  *     v_fma8(a, b, c)         a b + c */
 #ifndef CPU_VEC_BYTES_H
 #define CPU_VEC_BYTES_H
@@ -40,7 +41,7 @@ static inline vq v_nibbles(const void *p)
     return (vq)_mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(b, 4), b), _mm256_set1_epi8(15));
 }
 static inline vf8 v_fma8(vf8 a, vf8 b, vf8 c) { return (vf8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
-static inline float v_half(const void *p) { uint16_t h; memcpy(&h, p, sizeof h); return _cvtsh_ss(h); }
+static inline vf8 v_half8(const void *p) { int16_t h; memcpy(&h, p, sizeof h); return (vf8)_mm256_cvtph_ps(_mm_set1_epi16(h)); }
 #else
 #if defined __aarch64__
 static inline vi8 v_dot_bytes(vq a, vq b)
@@ -72,7 +73,7 @@ static inline vq v_nibbles(const void *p)
     return v_load_bytes(b);
 }
 static inline vf8 v_fma8(vf8 a, vf8 b, vf8 c) { return a * b + c; }
-static inline float v_half(const void *p) { uint16_t h; memcpy(&h, p, sizeof h); return f16_to_f32(h); }
+static inline vf8 v_half8(const void *p) { uint16_t h; memcpy(&h, p, sizeof h); return v_set8(f16_to_f32(h)); }
 #endif
 
 #endif
