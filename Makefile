@@ -43,8 +43,9 @@ comma    := ,
 
 # One source per op, compiled once per instruction set; cpu.c and profile.c are not.
 isa_x86_64  := scalar avx2 avx512 avx512bf16
-isa_aarch64 := scalar neon
+isa_aarch64 := scalar neon dotprod
 ISAS        := $(or $(isa_$(ARCH)),scalar)
+flags_dotprod := -march=armv8.2-a+dotprod
 flags_avx2  := -mavx2 -mfma -mf16c
 flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 flags_avx512bf16 := $(flags_avx512) -mavx512bf16

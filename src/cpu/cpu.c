@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/quantize.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/quantize.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "cpu/barrier.h"
@@ -34,7 +34,9 @@ static int has_avx512(void)
 static int has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 #ifdef __aarch64__
-extern const struct cpu_table cpu_table_neon;
+#include <sys/auxv.h>
+extern const struct cpu_table cpu_table_neon, cpu_table_dotprod;
+static int has_dotprod(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 #endif
 static int always(void) { return 1; }
 
@@ -50,6 +52,7 @@ static const struct { const struct cpu_table *table; int (*runs_here)(void); int
 #endif
 #ifdef __aarch64__
     { &cpu_table_neon, always, 0 },
+    { &cpu_table_dotprod, has_dotprod, 0 },
 #endif
 };
 enum { BUILDS = sizeof builds / sizeof *builds };

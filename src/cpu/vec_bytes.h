@@ -28,7 +28,7 @@ static inline float v_sum8(vf8 a)
     return lane[0];
 }
 
-#if defined __AVX2__
+#if defined ISA_avx2 || defined ISA_avx512 || defined ISA_avx512bf16
 /* Bytes without and with a sign: |a| times b with a's sign.  Two products of at most 128 * 127 fit into 16 bits. */
 static inline vi8 v_dot_bytes(vq a, vq b)
 {
@@ -43,7 +43,7 @@ static inline vq v_nibbles(const void *p)
 static inline vf8 v_fma8(vf8 a, vf8 b, vf8 c) { return (vf8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 static inline vf8 v_half8(const void *p) { int16_t h; memcpy(&h, p, sizeof h); return (vf8)_mm256_cvtph_ps(_mm_set1_epi16(h)); }
 #else
-#if defined __aarch64__
+#if defined ISA_neon || defined ISA_dotprod
 static inline vi8 v_dot_bytes(vq a, vq b)
 {
     int8x16_t x[2], y[2];
@@ -51,8 +51,12 @@ static inline vi8 v_dot_bytes(vq a, vq b)
     vi8 all;
     memcpy(x, &a, sizeof x), memcpy(y, &b, sizeof y);
     for (int i = 0; i < 2; i++) {
+#ifdef ISA_dotprod
+        sum[i] = vdotq_s32(vdupq_n_s32(0), x[i], y[i]);
+#else
         int16x8_t low = vmull_s8(vget_low_s8(x[i]), vget_low_s8(y[i])), high = vmull_high_s8(x[i], y[i]);
         sum[i] = vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high));
+#endif
     }
     memcpy(&all, sum, sizeof all);
     return all;
