@@ -8,6 +8,7 @@
 #include "cpu/profile.h"
 #include "model/hub.h"
 #include "train/fit.h"
+#include "train/foreign.h"
 #include "train/hotspots.h"
 #include "train/machine.h"
 #include "train/run.h"
@@ -70,6 +71,7 @@ static int open_data(struct run *r)
     int known;
     TRY(dataset_open(&r->data, r->s->dataset));
     if (r->s->verify) TRY(dataset_verify(&r->data, &known));
+    if (*r->data.file && !r->s->eval_only) text_format(&r->notices, "%s is one file: what is trained on validates, too\n", r->data.file);
     dataset_mark(&r->data, &r->around.data);
     for (int split = 0; split < (r->data.by_document ? 1 : 2); split++)          /* are the texts long enough? */
         TRY(dataset_draw(&r->data, (enum split)split, r->s->block_size, 0, 0, &at));
@@ -93,8 +95,12 @@ static int choose_model(struct run *r)
 {
     const char *from = r->s->init_from, *out = r->s->out_dir;
     struct made_with made = { 0 };
-    r->resumes = !strcmp(from, "resume");
-    if (r->resumes) {
+    int goes_on = !strcmp(from, "resume");
+    if (goes_on) TRY(foreign_find(r->from, out, &r->continues));
+    r->resumes = goes_on && !r->continues;
+    if (r->continues) {
+        TRY(take_config(r));
+    } else if (r->resumes) {
         TRY(checkpoint_find(r->from, out, &r->rejected));
         TRY(take_config(r));
         TRY(checkpoint_made_with(r->from, &made));
@@ -121,7 +127,9 @@ static int open_trainer(struct run *r)
     TRY(fit(r->options, &o, &r->notices));
     TRY(trainer_open(&r->trainer, &o));
     if (r->resumes) return checkpoint_read(r->from, &r->trainer);
-    if (r->files.tensors) return model_load_weights(r->trainer.weights, r->model, r->files.tensors, r->from);
+    if (r->files.tensors) TRY(model_load_weights(r->trainer.weights, r->model, r->files.tensors, r->from));
+    if (r->continues) return foreign_read(r->from, &r->trainer, s->gradient_accumulation_steps * s->batch_size * s->block_size);
+    if (r->files.tensors) return 0;
     return model_init_weights(r->trainer.weights, r->model, &r->config, (uint64_t)s->seed);
 }
 
