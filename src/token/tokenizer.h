@@ -23,11 +23,13 @@ void ids_free(struct ids *ids);
 
 /* A file, or a folder with one of, the first that is there: tokenizer.json; vocab.bpe + encoder.json; vocab.json + merges.txt; nanoGPT's
  * meta.pkl; BERT's vocab.txt (by that name, with the tokenizer_config.json beside it if there is one).  Files alone also: tiktoken's
- * *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's and llama2.c's tokenizer .bin, minbpe's .model. */
+ * *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's and llama2.c's tokenizer .bin, minbpe's .model, llama.cpp's .gguf. */
 int tokenizer_open(struct tokenizer **t, const char *path);
 /* Does a folder have one of these files, so that tokenizer_open is worth a try?  Not by a vocab.txt, which may be anybody's. */
 int tokenizer_look(const char *folder, int *is);
 int tokenizer_open_in(struct tokenizer **t, const char *folder);          /* that one; NULL if there is none */
+/* Of what model_open takes: the one within a GGUF file, else the one in the model's folder; NULL if there is none. */
+int tokenizer_of_model(struct tokenizer **t, const char *model);
 /* "gpt2": looked for in the folder `beside` (may be NULL), then in the cache, by what the files say and not by their names;
  * else downloaded into the cache and checksummed; else E_IO, and the text says which files to put where.  Other names are paths. */
 int tokenizer_find(struct tokenizer **t, const char *name, const char *beside);
@@ -96,5 +98,9 @@ int tokenizer_stream(const struct tokenizer *t, struct decoder *d, int64_t id, s
 
 /* tokenizer.json and tokenizer_config.json into a folder; characters also as meta.pkl, so that nanoGPT's sample.py reads them. */
 int tokenizer_save(const struct tokenizer *t, const char *folder);
+/* Keys of a GGUF file whose model has a table of so many rows.  E_MODEL: llama.cpp has none that makes the same ids, and what would help; where it is nearly
+ * the same, a line of notices says so. */
+struct gguf_keys;
+int tokenizer_to_gguf(const struct tokenizer *t, int64_t rows, struct gguf_keys *k, struct text *notices);
 
 #endif

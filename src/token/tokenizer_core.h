@@ -97,6 +97,12 @@ int tokenizer_of_other(struct tokenizer *t, const struct text *all, const char *
 
 int tokenizer_of_llama2c(struct tokenizer *t, const struct text *all, const char *path);
 
+/* ---- tokenizer_gguf.c, tokenizer_gguf_write.c (tokenizer_gguf.h) ---- */
+
+struct gguf;
+int tokenizer_of_gguf(struct tokenizer *t, const struct gguf *g);
+int tokenizer_in_gguf(const struct gguf *g);                 /* it has one */
+
 /* ---- tokenizer_bert.c ---- */
 
 /* A vocab.txt, whose lines are cut in place, and what its config says (NULL: there is none). */
