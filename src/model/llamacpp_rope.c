@@ -27,22 +27,43 @@ static int is_so(const struct config *c, const float *d)
     return 1;
 }
 
-/* The line that s lies on between 0 and 1, from the first and the last pair in between: at which frequencies it is 0 and 1. */
-static int fit_line(struct config *c, const float *d)
+/* The line that s lies on between 0 and 1: between which frequencies it rises.  From the first and the last pair in between; of fewer than two any line
+ * will do that leaves the pairs around them at 0 and 1. */
+static void fit_line(const struct config *c, const float *d, double *from, double *to)
 {
-    double f[2] = { 0 }, s[2] = { 0 };
-    int n = 0;
-    for (int64_t j = 0; j < c->head_dim / 2; j++) {
-        double share = (1 / (double)d[j] - 1 / c->factor) / (1 - 1 / c->factor);
-        if (!(share > CLOSE && share < 1 - CLOSE)) continue;
-        f[n > 0] = frequency(c, j), s[n > 0] = share;
-        n++;
+    int64_t pairs = c->head_dim / 2, first = 0, behind;
+    double s[2];
+    while (first < pairs && (double)d[first] < 1 + CLOSE) first++;
+    for (behind = first; behind < pairs && (double)d[behind] < c->factor * (1 - CLOSE);) behind++;
+    double above = first ? frequency(c, first - 1) : 2 * frequency(c, 0), below = frequency(c, behind);
+    double f[2] = { frequency(c, first), frequency(c, behind - 1) };
+    for (int i = 0; i < 2 && behind > first; i++) s[i] = (1 / (double)d[i ? behind - 1 : first] - 1 / c->factor) / (1 - 1 / c->factor);
+    *from = below, *to = above;
+    if (behind == first + 1) {
+        *from = fmax((f[0] - s[0] * above) / (1 - s[0]), below);
+        *to = *from + (f[0] - *from) / s[0];
+    } else if (behind > first) {
+        double slope = (s[0] - s[1]) / (f[0] - f[1]);
+        *from = f[0] - s[0] / slope;
+        *to = *from + 1 / slope;
     }
-    double slope = n > 1 ? (s[1] - s[0]) / (f[1] - f[0]) : 0;
-    if (!(slope > 0)) return 0;
-    c->slow = (f[0] - s[0] / slope) * (double)c->original / CIRCLE;
-    c->fast = c->slow + (double)c->original / (CIRCLE * slope);
-    return is_so(c, d);
+}
+
+static int fits(struct config *c, const float *d)
+{
+    double from, to;
+    fit_line(c, d, &from, &to);
+    c->slow = from * (double)c->original / CIRCLE;
+    c->fast = to * (double)c->original / CIRCLE;
+    return to > from && is_so(c, d);
+}
+
+/* Is each pair scaled alike? */
+static int are_equal(const float *d, int64_t n)
+{
+    int64_t j = 1;
+    while (j < n && fabsf(d[j] - d[0]) <= (float)CLOSE * d[0]) j++;
+    return j == n;
 }
 
 static int read_divisors(const struct file_tensor *t, struct config *c, const char *what)
@@ -51,11 +72,11 @@ static int read_divisors(const struct file_tensor *t, struct config *c, const ch
     int64_t n = c->head_dim / 2;
     FAIL_IF(t->type != F32 || t->n_dims != 1 || t->dim[0] != n || n > 1024, E_DATA, "%s: %s should be %lld numbers in f32", what, t->name, (long long)n);
     memcpy(d, t->data, (size_t)n * sizeof *d);
-    for (int64_t j = 0; j < n; j++) most = fmaxf(most, d[j]);
+    for (int64_t j = 0; j < n; j++) most = fmaxf(most, d[j]);                /* NaN is no such number: it fits nothing later */
     struct config scaled = *c;
-    scaled.scaling = ROPE_LLAMA3;
+    scaled.scaling = are_equal(d, n) ? ROPE_LINEAR : ROPE_LLAMA3;
     scaled.factor = (double)most, scaled.slow = 1, scaled.fast = 4, scaled.original = USUAL_ORIGINAL;
-    FAIL_IF(!is_so(&scaled, d) && !fit_line(&scaled, d), E_MODEL, "%s: %s scales positions as none of linear, llama3 and yarn does", what, t->name);
+    FAIL_IF(scaled.scaling == ROPE_LLAMA3 && !is_so(&scaled, d) && !fits(&scaled, d), E_MODEL, "%s: %s scales positions as none of linear, llama3 and yarn does", what, t->name);
     if (most > 1) *c = scaled;
     return 0;
 }
