@@ -278,6 +278,8 @@ int llamacpp_parse(struct model_files *f, const uint8_t *bytes, size_t size, con
 int llamacpp_open(struct model_files *f, const char *path) { return llamacpp_parse(f, NULL, 0, path); }
 
 #ifdef FUZZ_LLAMACPP
+#include <stdlib.h>
+
 enum { FEW_LAYERS = 3 };                                     /* more are the same once more */
 
 /* What is accepted can be planned and loaded, or is refused. */
