@@ -138,7 +138,7 @@ static int to_gguf(const struct export_options *o, const struct model_files *f, 
 {
     struct gguf_keys k = { 0 };
     struct text notices = { 0 };
-    struct llamacpp_options lo = { .name = path_base(from), .quantize = strcmp(o->quantize, "auto") ? o->quantize : NULL, .more = &k, .notices = &notices };
+    struct llamacpp_options lo = { .name = *path_base(from) ? path_base(from) : f->model->name, .quantize = strcmp(o->quantize, "auto") ? o->quantize : NULL, .more = &k, .notices = &notices };
     int code = put_tokenizer(&k, o, &f->config, from, &notices);
     if (!code) code = llamacpp_write(f, &lo, o->out);
     if (!code && notices.size) fputs(notices.at, stderr);
@@ -170,6 +170,7 @@ static int export(struct options *options, int argc, char **argv)
     struct model_files f;
     (void)argc;
     FAIL_IF(!o->out, E_USAGE, "where to? --out=PATH names what is written");
+    FAIL_IF(strcmp(o->to, "gguf") && (strcmp(o->quantize, "auto") || strcmp(o->tokenizer, "auto")), E_USAGE, "--quantize and --tokenizer are for --to=gguf, not for %s", o->to);
     FAIL_IF(path_is_dir(o->out) || path_is_file(o->out), E_USAGE, "%s is there already; choose another --out", o->out);
     TRY(hub_find(path, argv[0], screen_transfer, argv[0]));
     screen_clear();

@@ -21,15 +21,15 @@
 #define QWEN35 "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 const struct pre tokenizer_pres[] = {
-    { "gpt-2 phi-2 mpt olmo jais jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum modern-bert trillion granite-docling exaone4", { { SPLIT_GPT2, NULL } }, 1, 0, 0 },
-    { "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", { { SPLIT_DIGIT, NULL }, { SPLIT_GPT2, NULL } }, 2, 0, 0 },
-    { "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", { { SPLIT_LLAMA3, NULL } }, 1, 1, 1 },
-    { "smaug-bpe dbrx chatglm-bpe", { { SPLIT_LLAMA3, NULL } }, 1, 0, 0 },
-    { "glm4 glm5", { { SPLIT_LLAMA3, NULL } }, 1, 1, 0 },
-    { "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan grok-2 kormo f2llmv2 solar-open", { { SPLIT_QWEN2, NULL } }, 1, 0, 0 },
-    { "gpt-4o llama4 kanana2 talkie minimax-m2", { { SPLIT_O200K, NULL } }, 1, 0, 0 },
-    { "tekken", { { SPLIT_REGEX, TEKKEN } }, 1, 1, 1 },
-    { "qwen35", { { SPLIT_REGEX, QWEN35 } }, 1, 0, 0 },
+    { "gpt-2 phi-2 mpt olmo jais jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum modern-bert trillion granite-docling exaone4", { { SPLIT_GPT2, NULL } }, 1, 0, 0, 0 },
+    { "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", { { SPLIT_DIGIT, NULL }, { SPLIT_GPT2, NULL } }, 2, 0, 0, 0 },
+    { "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", { { SPLIT_LLAMA3, NULL } }, 1, 1, 1, 0 },
+    { "smaug-bpe dbrx chatglm-bpe", { { SPLIT_LLAMA3, NULL } }, 1, 0, 0, 0 },
+    { "glm4 glm5", { { SPLIT_LLAMA3, NULL } }, 1, 1, 0, 0 },
+    { "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan grok-2 kormo f2llmv2 solar-open", { { SPLIT_QWEN2, NULL } }, 1, 0, 0, 0 },
+    { "gpt-4o llama4 kanana2 talkie minimax-m2", { { SPLIT_O200K, NULL } }, 1, 0, 0, 1 },
+    { "tekken", { { SPLIT_REGEX, TEKKEN } }, 1, 1, 1, 1 },
+    { "qwen35", { { SPLIT_REGEX, QWEN35 } }, 1, 0, 0, 0 },
     { 0 },
 };
 

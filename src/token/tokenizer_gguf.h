@@ -15,6 +15,7 @@ struct pre {
     const char *names;                   /* all that mean the same, a space between them; the first is written */
     struct split_stage stage[2]; int stages;
     int whole_first, begins;             /* a piece that is a token is not merged; bos before a text unless a key says otherwise */
+    int by_ascii;                        /* llama.cpp tells large letters from small ones in ASCII alone */
 };
 extern const struct pre tokenizer_pres[];                    /* ends with names NULL */
 

@@ -157,7 +157,7 @@ static int put_gpt2(struct put *p)
     FAIL_IF((t->normal.n && !is_nfc) || t->late.n, E_MODEL, "llama.cpp encodes text as it stands; this tokenizer changes it first (nib tokenizer info shows how)");
     TRY(find_pre(&pre, t));
     if (is_nfc) text_add(p->notices, "note: llama.cpp does not compose characters first (NFC), as this tokenizer does: text with letters and accents apart becomes other ids there\n");
-    if (pre->stage[0].pattern == SPLIT_O200K) text_add(p->notices, "note: llama.cpp tells large letters from small ones in ASCII alone: words that begin with others become other ids there\n");
+    if (pre->by_ascii) text_add(p->notices, "note: llama.cpp tells large letters from small ones in ASCII alone: words that begin with others become other ids there\n");
     size_t n = strcspn(pre->names, " ");
     char *name = arena_format(&p->memory, "%.*s", (int)n, pre->names);
     FAIL_IF(!name, E_MEMORY, "no memory for a tokenizer");
