@@ -1,6 +1,10 @@
 /* test_tokenizer_gguf.c -- tokenizers in GGUF files: what is written is read again, from the whole tokenizer.json and from the lists alone; names of
  * pre-tokenizers; lists that lie.  That llama.cpp makes the same ids is checked by tests/twin/check_llamacpp.py. */
 #include "token/tokenizer_gguf.h"
+
+#include <math.h>
+
+#include "token/alphabet.h"
 #include "tokens.h"
 
 #define K TOKENIZER_KEY
@@ -261,6 +265,100 @@ static void scores(void **state)
     tokenizer_free(t);
 }
 
+/* ---- by scores, by definition ---- */
+
+/* Pieces over three letters, all parts of which need not be there; scores of few kinds, so that many are equal. */
+enum { MOST = 40, LONG = 24 };
+struct scored { char text[MOST][8]; float score[MOST]; int n; };
+
+static int find_scored(const struct scored *v, const char *text, size_t n)
+{
+    for (int i = 0; i < v->n; i++)
+        if (strlen(v->text[i]) == n && !memcmp(v->text[i], text, n)) return i;
+    return -1;
+}
+
+static void random_scored(uint64_t *r, struct scored *v)
+{
+    *v = (struct scored){ .text = { "a", "b", "c" }, .n = 3 };
+    for (int tries = 0; tries < 200 && v->n < MOST; tries++) {
+        char text[8] = "";
+        int n = 2 + roll(r, roll(r, 3) ? 2 : 5);
+        for (int i = 0; i < n; i++) text[i] = (char)('a' + roll(r, 1 + roll(r, 3)));
+        if (find_scored(v, text, (size_t)n) >= 0) continue;
+        v->score[v->n] = (float)-roll(r, 8);
+        memcpy(v->text[v->n++], text, sizeof text);
+    }
+}
+
+static void write_scored(const char *path, const struct scored *v)
+{
+    static char names[256][8];
+    struct gguf_bytes token[3 + 256 + MOST] = { { "<unk>", 5 }, { "<s>", 3 }, { "</s>", 4 } };
+    int32_t type[3 + 256 + MOST] = { TYPE_UNKNOWN, TYPE_CONTROL, TYPE_CONTROL };
+    float score[3 + 256 + MOST] = { 0 };
+    struct gguf_keys k = { 0 };
+    for (int i = 0; i < 256; i++) snprintf(names[i], sizeof names[i], "<0x%02X>", (unsigned)i), token[3 + i] = (struct gguf_bytes){ names[i], 6 }, type[3 + i] = TYPE_BYTE;
+    for (int i = 0; i < v->n; i++) token[259 + i] = (struct gguf_bytes){ v->text[i], strlen(v->text[i]) }, type[259 + i] = TYPE_NORMAL, score[259 + i] = v->score[i];
+    gguf_put_text(&k, K "model", "llama");
+    gguf_put_texts(&k, K "tokens", token, (size_t)(259 + v->n));
+    gguf_put_ints(&k, K "token_type", type, (size_t)(259 + v->n));
+    gguf_put_reals(&k, K "scores", score, (size_t)(259 + v->n));
+    gguf_put_bool(&k, K "add_space_prefix", 0);
+    write_keys(path, &k);
+}
+
+/* Of all neighbours whose text together is a token, those first whose token has the best score, the leftmost first. */
+static int join_slowly(const struct scored *v, const char *text, int n, int *id)
+{
+    char symbol[LONG][8] = { "" };
+    for (int i = 0; i < n; i++) symbol[i][0] = text[i];
+    for (;;) {
+        int best = -1, at_ = -1;
+        for (int i = 0; i + 1 < n; i++) {
+            char both[16];
+            strcpy(both, symbol[i]);
+            strcat(both, symbol[i + 1]);
+            int token = find_scored(v, both, strlen(both));
+            if (token >= 0 && (best < 0 || v->score[token] > v->score[best])) best = token, at_ = i;
+        }
+        if (best < 0) break;
+        memcpy(symbol[at_], v->text[best], 8);
+        memmove(symbol[at_ + 1], symbol[at_ + 2], (size_t)(n - at_ - 2) * sizeof *symbol);
+        n--;
+    }
+    for (int i = 0; i < n; i++) id[i] = 259 + find_scored(v, symbol[i], strlen(symbol[i]));
+    return n;
+}
+
+static void scores_by_definition(void **state)
+{
+    static struct scored v;
+    uint64_t r = 5;
+    (void)state;
+    for (int round = 0; round < 60; round++) {
+        random_scored(&r, &v);
+        write_scored(at("scored.gguf"), &v);
+        struct tokenizer *t = opened(at("scored.gguf")), *again;
+        write_tokenizer(at("again.gguf"), t, tokenizer_vocab(t), NULL);
+        assert_same(t, at("again.gguf"));
+        keep_lists(at("again.gguf"), at("lists.gguf"));
+        again = opened(at("lists.gguf"));                    /* whose scores are others, in the same order */
+        for (int k = 0; k < 60; k++) {
+            char text[LONG + 1] = "";
+            int n = 1 + roll(&r, LONG - 1), letters = 1 + roll(&r, 3), id[LONG];
+            for (int i = 0; i < n; i++) text[i] = (char)('a' + roll(&r, letters));
+            struct ids ids = encoded(k % 2 ? t : again, text, (size_t)n, SPECIALS_AS_TEXT);
+            n = join_slowly(&v, text, n, id);
+            assert_int_equal(ids.n, n);
+            for (int i = 0; i < n; i++) assert_int_equal(ids.at[i], id[i]);
+            ids_free(&ids);
+        }
+        tokenizer_free(again);
+        tokenizer_free(t);
+    }
+}
+
 /* ---- characters ---- */
 
 static void characters(void **state)
@@ -285,6 +383,37 @@ static void characters(void **state)
     }
     gguf_close(g);
     tokenizer_free(t);
+}
+
+/* A vocabulary without tokens for some bytes encodes all text that has none of them, and names the first. */
+static void missing_bytes(void **state)
+{
+    static char spelled[256][3];
+    struct gguf_bytes token[256];
+    struct gguf_keys k = { 0 };
+    struct ids ids = { 0 };
+    size_t n = 0;
+    (void)state;
+    for (int b = 0; b < 256; b++) {
+        struct text one = { 0 };
+        if (b == 0xc0 || b == 0xf1) continue;
+        alphabet_spell(&one, &(char){ (char)b }, 1);
+        memcpy(spelled[b], one.at, one.size);
+        token[n++] = (struct gguf_bytes){ spelled[b], one.size };
+        text_free(&one);
+    }
+    gguf_put_text(&k, K "model", "gpt2");
+    gguf_put_text(&k, K "pre", "starcoder");
+    gguf_put_texts(&k, K "tokens", token, n);
+    gguf_put_texts(&k, K "merges", NULL, 0);
+    write_keys(at("lacks.gguf"), &k);
+    struct tokenizer *t = opened(at("lacks.gguf"));
+    assert_round_trip(t, "caf\xc3\xa9 \xf0\x9f\x98\x80 \xff", 12);
+    assert_fails(tokenizer_encode(t, "a\xc0", 2, SPECIALS_AS_TEXT, &ids), E_DATA, "the byte 0xc0 is not in the vocabulary");
+    assert_fails(tokenizer_encode(t, "\xf1\x80\x80\x80", 4, SPECIALS_AS_TEXT, &ids), E_DATA, "the byte 0xf1");
+    assert_int_equal(ids.n, 0);
+    tokenizer_free(t);
+    ids_free(&ids);
 }
 
 /* ---- what is not written ---- */
@@ -355,8 +484,8 @@ static void lies(void **state)
         { "pre", NOTHING, NULL, { { 0 } }, 0, 0, "tokenizer.ggml.pre is \"\"" }, { "pre", TEXT, "default", { { 0 } }, 0, 0, "it knows gpt-2 phi-2" }, { "pre", TEXT, "gpt", { { 0 } }, 0, 0, "is \"gpt\"" },
         { "pre", TEXT, "gpt-2 phi-2", { { 0 } }, 0, 0, "does not know" }, { "pre", TEXT, "llama-bpe", { { 0 } }, 0, 0, "bos_token_id is missing" },
         { "tokens", NOTHING, NULL, { { 0 } }, 0, 0, "tokens is missing" }, { "tokens", INTS, NULL, { { 0 } }, 3, 0, "an array of texts is needed" }, { "tokens", TEXTS, NULL, { { 0 } }, 0, 0, "0 tokens" },
-        { "tokens", TEXTS, NULL, { { "a", 1 }, { "a", 1 } }, 2, 0, "token 1 has the bytes of one before it" }, { "tokens", TEXTS, NULL, { { "a\xff", 2 } }, 1, 0, "token 0 is not UTF-8" },
-        { "tokens", TEXTS, NULL, { { "a\0b", 3 } }, 1, 0, "token 0 is not UTF-8" }, { "tokens", TEXTS, NULL, { { "\xe4\xb8\xad", 3 } }, 1, 0, "outside of the byte alphabet" },
+        { "tokens", TEXTS, NULL, { { "a", 1 }, { "a", 1 } }, 2, 0, "token 1 has the bytes of one before it" }, { "tokens", TEXTS, NULL, { { "a\xff", 2 } }, 1, 0, "the vocabulary is empty" },
+        { "tokens", TEXTS, NULL, { { "a\0b", 3 } }, 1, 0, "the vocabulary is empty" }, { "tokens", TEXTS, NULL, { { "\xe4\xb8\xad", 3 } }, 1, 0, "" },
         { "tokens", TEXTS, NULL, { { "", 0 } }, 1, 0, "" }, { "merges", NOTHING, NULL, { { 0 } }, 0, 0, "merges is missing" }, { "merges", INTS, NULL, { { 0 } }, 3, 0, "an array of texts is needed" },
         { "merges", TEXTS, NULL, { { "a", 1 } }, 1, 0, "two tokens and a space" }, { "merges", TEXTS, NULL, { { "a\0b", 3 } }, 1, 0, "merge 0 is not UTF-8" },
         { "merges", TEXTS, NULL, { { "zzz qqq", 7 } }, 1, 0, "merge 0" }, { "token_type", INTS, NULL, { { 0 } }, 3, 0, "types of 3 tokens, of which there are" },
@@ -386,10 +515,10 @@ static void lies(void **state)
         int code = read_file(at("lie.gguf"));
         if (code != E_DATA || !strstr(error_text(), rows[i].says)) fail_msg("lie %zu, %s: %d, %s", i, rows[i].key, code, code ? error_text() : "");
     }
-    struct gguf_keys k = { 0 };                              /* scores that rise, too few, and bytes that are missing */
-    put_pieces(&k, 1);
+    struct gguf_keys k = { 0 };                              /* scores that are none, too few, and bytes that are missing */
+    put_pieces(&k, NAN);
     write_keys(at("lie.gguf"), &k);
-    assert_fails(read_file(at("lie.gguf")), E_DATA, "is not below that of those before it");
+    assert_fails(read_file(at("lie.gguf")), E_DATA, "the score of token 259 is not finite");
     gguf_put_text(&k, K "model", "llama");
     gguf_put_texts(&k, K "tokens", three, 3);
     gguf_put_reals(&k, K "scores", (float[]){ 1, 2 }, 2);
@@ -408,7 +537,7 @@ static void lies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes), cmocka_unit_test(unused), cmocka_unit_test(names), cmocka_unit_test(scores), cmocka_unit_test(characters), cmocka_unit_test(not_written), cmocka_unit_test(lies),
+        cmocka_unit_test(bytes), cmocka_unit_test(unused), cmocka_unit_test(names), cmocka_unit_test(scores), cmocka_unit_test(scores_by_definition), cmocka_unit_test(characters), cmocka_unit_test(missing_bytes), cmocka_unit_test(not_written), cmocka_unit_test(lies),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

@@ -63,7 +63,7 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n);
  * it).  Added tokens that are not special are always found. */
 enum specials { SPECIALS_AS_TEXT, SPECIALS_AS_TOKENS, SPECIALS_REFUSED };
 /* Appends; a failure appends nothing.  Bytes that are not UTF-8 are encoded like others, and come back as they were (split.h says
- * how they are cut).  Characters: the first one that is not in the vocabulary is E_DATA and names itself and its byte. */
+ * how they are cut), but a vocabulary may lack tokens for rare bytes: E_DATA names one.  Characters: the first one that is not in the vocabulary is E_DATA and names itself and its byte. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum specials s, struct ids *out);
 
 /* The same text after text: an encoder remembers the words it has met.  One per thread.  expected: bytes in all, about.  from: where

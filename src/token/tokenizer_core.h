@@ -70,7 +70,8 @@ struct parts {
     int falls_back, fuses;               /* see charbpe.h */
     const char *unknown;                 /* the unknown token */
     const char *prefix, *shown_prefix; int64_t most_chars;       /* WordPiece: see wordpiece.h */
-    double *score; int64_t unknown_id;   /* Unigram: scores by id; -1: there is no unknown token */
+    double *score; size_t scores;        /* by id: Unigram's; BPE's, by_rank: the better, the lower the rank (0: ids are ranks) */
+    int64_t unknown_id;                  /* Unigram: -1: there is no unknown token */
 };
 
 #define END_OF_TEXT "<|endoftext|>"                          /* GPT-2's; the end token unless a file names another */

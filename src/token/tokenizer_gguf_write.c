@@ -190,7 +190,8 @@ static int are_scores(const struct tokenizer *t, float *score)
     for (size_t i = 0; i < m->n; i++) {
         if (i && m->at[i].result == m->at[i - 1].result) continue;
         if (score[m->at[i].result] != 0) return 0;
-        score[m->at[i].result] = t->bpe.by_rank ? -(float)(m->at[i].result + 1) : -(float)(i + 1);
+        uint32_t result = m->at[i].result, rank = t->bpe.order ? t->bpe.order[result] : t->bpe.by_rank ? result : (uint32_t)i;
+        score[result] = -(float)rank - 1;
     }
     return ways == m->n;
 }

@@ -242,11 +242,22 @@ static int read_model(struct tokenizer *t, struct parts *p, const json_t *model,
 }
 
 /* What nib adds to a file for itself: other programs take the order of the merges for their ranks, which is nearly the same. */
-static int read_own(struct parts *p, const json_t *own, const char *what)
+static int read_own(struct tokenizer *t, struct parts *p, const json_t *own, const char *what)
 {
-    static const char *const known[] = { "by_rank", NULL };
+    static const char *const known[] = { "by_rank", "scores", NULL };
+    json_t *scores, *score;
+    size_t i;
     TRY(check_keys(own, known, what));
-    return optional_bool(own, "by_rank", &p->by_rank, what);
+    TRY(optional_bool(own, "by_rank", &p->by_rank, what));
+    if (!json_has(own, "scores")) return 0;
+    TRY(json_get_array(own, "scores", &scores, what));
+    p->score = take_array(&t->memory, json_array_size(scores), sizeof *p->score);
+    FAIL_IF(!p->score, E_MEMORY, "%s: no memory for %zu scores", what, json_array_size(scores));
+    json_array_foreach (scores, i, score) {
+        FAIL_IF(!json_is_number(score), E_DATA, "%s: score %zu is no number", what, i);
+        p->score[p->scores++] = json_number_value(score);
+    }
+    return 0;
 }
 
 /* Its ids are in the vocabulary. */
@@ -276,7 +287,7 @@ int tokenizer_of_json(struct tokenizer *t, json_t *root, const char *what)
     TRY(find_kind(&p, root, model, what));
     TRY(read_post_processor(&p, json_object_get(root, "post_processor"), what));
     TRY(read_decoder(t, &p, json_object_get(root, "decoder"), what));
-    if (json_has(root, "nib")) TRY(read_own(&p, json_object_get(root, "nib"), what));
+    if (json_has(root, "nib")) TRY(read_own(t, &p, json_object_get(root, "nib"), what));
     TRY(read_added(t, &p, json_object_get(root, "added_tokens"), what));
     TRY(read_model(t, &p, model, what));
     TRY(check_template(t, what));
@@ -306,7 +317,7 @@ static void encode_and_back(const struct tokenizer *t, const char *bytes, size_t
     struct ids ids = { 0 };
     struct text text = { 0 };
     int failed = tokenizer_encode(t, bytes, n, s, &ids);
-    if (failed && t->kind == MODEL_BYTES && !t->normal.n) abort();
+    if (failed && t->kind == MODEL_BYTES && !t->normal.n && !t->bpe.lacks) abort();
     if (!failed && tokenizer_decode(t, ids.at, ids.n, &text)) abort();
     int gives_back = t->kind <= MODEL_BYTES && !t->normal.n && !t->late.n;
     for (size_t i = 0; i < t->vocab.n; i++) gives_back = gives_back && !(t->vocab.at[i].flags & (TOKEN_LSTRIP | TOKEN_RSTRIP));

@@ -1,8 +1,10 @@
 /* tokenizer_scores.c -- BPE over characters by scores: of all neighbours whose text together is a token, those are joined first whose token has the
- * best score, of equals the leftmost.  Where scores fall with the ids, as SentencePiece writes them, that is the rule of tokenizer_ranks.c; so every
- * way to cut a token in two is a merge of a tokenizer.json, which says nearly the same to other programs (they take merges one by one). */
+ * best score, of equals the leftmost.  So every way to cut a token in two is a merge of a tokenizer.json, in the order of scores, which says nearly
+ * the same to other programs (they take merges one by one).  Scores mostly fall with the ids, which are then ranks; llama 2's do but for its runs
+ * of spaces, and then the file says them, too. */
 #include "token/tokenizer_scores.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,23 +49,50 @@ static int add_merges(json_t *merges, const json_t *vocab, const struct piece *p
     return 0;
 }
 
-static int fill(json_t *vocab, json_t *merges, const struct piece *p, size_t n, const char *what)
+/* The best first, of equals that with the least id. */
+static int by_score(const void *a, const void *b)
+{
+    const struct piece *x = *(const struct piece *const *)a, *y = *(const struct piece *const *)b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static int add_vocabulary(json_t *vocab, const struct piece *p, size_t n, const char *what)
+{
+    for (size_t id = 0; id < n; id++) {
+        FAIL_IF(p[id].size > MOST_BYTES, E_DATA, "%s: token %zu has %u bytes; nib reads up to %d", what, id, p[id].size, MOST_BYTES);
+        FAIL_IF(!isfinite(p[id].score), E_DATA, "%s: the score of token %zu is not finite", what, id);
+        if (p[id].kind != PIECE_NONE) TRY(add_token(vocab, &p[id], id, what));
+    }
+    return 0;
+}
+
+/* are_ranks: tokens that others are merged to have ids in the order of their scores. */
+static int fill(json_t *vocab, json_t *merges, const struct piece *p, const struct piece **sorted, size_t n, int *are_ranks, const char *what)
 {
     const struct piece *before = NULL;
     size_t ways = 0;
-    for (size_t id = 0; id < n; id++) {
-        FAIL_IF(p[id].size > MOST_BYTES, E_DATA, "%s: token %zu has %u bytes; nib reads up to %d", what, id, p[id].size, MOST_BYTES);
-        if (p[id].kind != PIECE_NONE) TRY(add_token(vocab, &p[id], id, what));
-    }
-    for (size_t id = 0; id < n; id++) {
+    TRY(add_vocabulary(vocab, p, n, what));
+    for (size_t i = 0; i < n; i++) sorted[i] = &p[i];
+    qsort(sorted, n, sizeof *sorted, by_score);
+    *are_ranks = 1;
+    for (size_t i = 0; i < n; i++) {
         size_t had = ways;
-        if (p[id].kind != PIECE_TEXT) continue;
-        TRY(add_merges(merges, vocab, &p[id], &ways, what));
+        if (sorted[i]->kind != PIECE_TEXT) continue;
+        TRY(add_merges(merges, vocab, sorted[i], &ways, what));
         if (ways == had) continue;                           /* a character: nothing is merged to it */
-        FAIL_IF(before && !(p[id].score < before->score), E_DATA, "%s: the score of token %zu is not below that of those before it, so the order of merges is not that of ids", what, id);
-        before = &p[id];
+        if (before) *are_ranks &= before < sorted[i] && before->score > sorted[i]->score;
+        before = sorted[i];
     }
     return 0;
+}
+
+static json_t *scores_of(const struct piece *p, size_t n)
+{
+    json_t *list = json_array();
+    while (n && p[n - 1].kind == PIECE_NONE) n--;            /* no ids */
+    for (size_t id = 0; id < n; id++) json_array_append_new(list, json_real((double)p[id].score));
+    return list;
 }
 
 /* ---- what stands around them ---- */
@@ -101,23 +130,25 @@ static json_t *decoder(const struct score_rules *r)
 
 static json_t *name_of(const struct piece *p, int64_t id) { return id < 0 ? json_null() : json_stringn(p[id].bytes, p[id].size); }
 
-static json_t *file_of(json_t *vocab, json_t *merges, const struct piece *p, size_t n, const struct score_rules *r)
+static json_t *file_of(json_t *vocab, json_t *merges, int are_ranks, const struct piece *p, size_t n, const struct score_rules *r)
 {
     json_t *model = json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token", name_of(p, r->unknown), "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1,
                               "byte_fallback", 1, "ignore_merges", 0, "vocab", vocab, "merges", merges);
     json_t *before = name_of(p, r->before), *behind = name_of(p, r->behind), *post = template_to_json(json_string_value(before), r->before, json_string_value(behind), r->behind);
     json_decref(before);
     json_decref(behind);
-    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:n, s:o, s:o, s:o, s:{s:b}}", "version", "1.0", "truncation", "padding", "added_tokens", added_tokens(p, n),
-                     "normalizer", normalizer(r), "pre_tokenizer", "post_processor", post, "decoder", decoder(r), "model", model, "nib", "by_rank", 1);
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:n, s:o, s:o, s:o, s:{s:b, s:o*}}", "version", "1.0", "truncation", "padding", "added_tokens", added_tokens(p, n),
+                     "normalizer", normalizer(r), "pre_tokenizer", "post_processor", post, "decoder", decoder(r), "model", model, "nib", "by_rank", 1, "scores", are_ranks ? NULL : scores_of(p, n));
 }
 
 int tokenizer_of_scores(struct tokenizer *t, const struct piece *p, size_t n, const struct score_rules *r, const char *what)
 {
     json_t *vocab = json_object(), *merges = json_array();
-    int failed = fill(vocab, merges, p, n, what);
-    json_t *root = file_of(vocab, merges, p, n, r);
+    const struct piece **sorted = calloc(n, sizeof *sorted);
+    int are_ranks = 1, failed = sorted ? fill(vocab, merges, p, sorted, n, &are_ranks, what) : error_set(E_MEMORY, __FILE__, __LINE__, "%s: no memory for %zu tokens", what, n);
+    json_t *root = file_of(vocab, merges, are_ranks, p, n, r);
     if (!failed) failed = root ? tokenizer_of_json(t, root, what) : error_set(E_MEMORY, __FILE__, __LINE__, "%s: no memory for %zu tokens", what, n);
     json_decref(root);
+    free(sorted);
     return failed;
 }

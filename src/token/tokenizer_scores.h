@@ -13,7 +13,7 @@ struct score_rules {
     int64_t unknown, before, behind;     /* tokens: of what cannot be encoded; around a text by itself; -1: none */
 };
 
-/* By id.  It is put into the words of a tokenizer.json.  E_DATA: scores do not fall with ids; tokens that are no UTF-8, or twice there. */
+/* By id.  It is put into the words of a tokenizer.json.  E_DATA: scores that are not finite; tokens that are no UTF-8, or twice there. */
 int tokenizer_of_scores(struct tokenizer *t, const struct piece *p, size_t n, const struct score_rules *r, const char *what);
 
 #endif
