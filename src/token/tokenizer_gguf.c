@@ -230,13 +230,22 @@ static int make_of_lists(struct tokenizer *t, struct lists *l)
     FAIL(E_DATA, "%s: " TOKENIZER_KEY "model is \"%.40s\"; nib knows gpt2 and llama", l->what, model);
 }
 
+/* What ends texts is one of the tokens that are listed, perhaps one that the tokenizer.json does not have: then none of its own does. */
+static int set_end(struct tokenizer *t, const struct gguf *g, int64_t eos)
+{
+    const struct gguf_bytes *tokens;
+    size_t n = t->vocab.n;
+    if (gguf_has(g, TOKENIZER_KEY "tokens")) TRY(gguf_texts(g, TOKENIZER_KEY "tokens", &tokens, &n));
+    if (gguf_has(g, TOKENIZER_KEY "eos_token_id")) TRY(gguf_int(g, TOKENIZER_KEY "eos_token_id", 0, (int64_t)n - 1, &eos));
+    if (eos >= 0) t->end = eos < t->vocab.n && t->vocab.at[eos].bytes ? eos : -1;
+    return 0;
+}
+
 int tokenizer_of_gguf(struct tokenizer *t, const struct gguf *g)
 {
     struct lists l = { .g = g, .what = gguf_name(g), .eos = -1 };
     TRY(gguf_has(g, TOKENIZER_JSON) ? make_of_json(t, g, l.what) : make_of_lists(t, &l));
-    if (gguf_has(g, TOKENIZER_KEY "eos_token_id")) TRY(gguf_int(g, TOKENIZER_KEY "eos_token_id", 0, (int64_t)t->vocab.n - 1, &l.eos));
-    if (l.eos >= 0) t->end = t->vocab.at[l.eos].bytes ? l.eos : -1;
-    return 0;
+    return set_end(t, g, l.eos);
 }
 
 int tokenizer_in_gguf(const struct gguf *g) { return gguf_has(g, TOKENIZER_KEY "tokens") || gguf_has(g, TOKENIZER_JSON); }
