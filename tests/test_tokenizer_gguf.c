@@ -196,7 +196,7 @@ static void names(void **state)
 
 /* <unk> <s> </s>, bytes, pieces with scores that fall, characters. */
 enum { PIECES = 3 + 256 + 11 };
-static const char *const last[] = { "he", "lo", "llo", "hello", "\xe2\x96\x81" "a", "l", "o", "h", "e", "\xe2\x96\x81", "a" };
+static const char *const last[] = { "he", "lo", "llo", "hello", ("\xe2\x96\x81" "a"), "l", "o", "h", "e", "\xe2\x96\x81", "a" };
 
 static void put_pieces(struct gguf_keys *k, float step)
 {
