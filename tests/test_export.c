@@ -332,6 +332,53 @@ static void larger_tables(void **state)
     weights_free(w);
 }
 
+/* To llama.cpp's file and back: the same weights, words and loss; its own tokenizer comes before what lies beside it; data of it suits it, other data does not. */
+static void gguf(void **state)
+{
+    (void)state;
+    runs("export plain --to=gguf --out=plain.gguf");
+    assert_has(ERR, "note: this model's GELU is by erf, gguf's by tanh");
+    assert_same_words("plain", "plain.gguf", "");
+    runs("export plain.gguf --to=hf --out=plain-from-gguf");
+    assert_same_tensors("plain", "plain-from-gguf");         /* no biases, and GELU by erf, both ways */
+    assert_same_words("plain", "plain-from-gguf", "");
+    runs("export biased --to=gguf --quantize=q8_0 --out=small.gguf");
+    runs("info small.gguf");
+    assert_has(OUT, "gpt2: 2 layers, 2 heads, width 16");
+    runs("tokenizer info plain.gguf");
+    assert_has(OUT, "characters, vocabulary");
+    runs("tokenizer train my.txt --vocab=300 --out=bpe");
+    runs("data my.txt --tokenizer=bpe --out=cut");
+    runs("train --dataset=cut --out_dir=llama --model=llama " TINY " --max_iters=2 --eval_interval=2");
+    write_text("llama/chat_template.jinja", "{{ messages }}");
+    runs("export llama --to=gguf --quantize=f16 --out=llama.gguf");
+    assert_null(strstr(ERR, "note"));
+    runs("sample llama.gguf " LIKE);
+    runs("data my.txt --tokenizer=llama.gguf --out=again");
+    struct text a = { 0 }, b = { 0 };
+    assert_ok(file_read("cut/train.bin", LIMIT, &a));
+    assert_ok(file_read("again/train.bin", LIMIT, &b));
+    assert_true(a.size == b.size && !memcmp(a.at, b.at, a.size));
+    text_free(&a);
+    text_free(&b);
+    runs("train --init_from=llama.gguf --dataset=again --out_dir=tuned3 --block_size=16 --batch_size=2 --gradient_accumulation_steps=1 --max_iters=1 --eval_iters=1 --threads=1");
+    fails(E_DATA, "prepare it with: nib data TEXT --tokenizer=llama.gguf", "train --init_from=llama.gguf --dataset=my --out_dir=tuned4 --block_size=16 --batch_size=2 --max_iters=1 --eval_iters=1");
+    runs("eval llama.gguf --dataset=again --threads=1");
+    runs("export llama.gguf --to=gguf --out=copy.gguf");     /* chat template and all */
+    assert_ok(file_read("llama.gguf", LIMIT, &a));
+    assert_ok(file_read("copy.gguf", LIMIT, &b));
+    assert_non_null(memmem(b.at, b.size, "{{ messages }}", 14));
+    assert_int_equal(a.size / 64, b.size / 64);              /* but for the name */
+    text_free(&a);
+    text_free(&b);
+    assert_ok(dir_make("bare"));
+    copy_into("bare", "plain", "config.json");
+    copy_into("bare", "plain", "model.safetensors");
+    fails(E_DATA, "bare has no tokenizer, which a GGUF file must have; give one with --tokenizer", "export bare --to=gguf --out=bare.gguf");
+    runs("export bare --to=gguf --tokenizer=plain --out=bare.gguf");
+    fails(E_DATA, "the tokenizer has", "export bare --to=gguf --tokenizer=bpe --out=wide.gguf");
+}
+
 /* What a checkpoint of nanoGPT must say, and what may stand before its names. */
 static void other_checkpoints(void **state)
 {
@@ -368,7 +415,9 @@ static void refused(void **state)
     (void)state;
     fails(E_USAGE, "is there already", "export plain --to=nanogpt --out=my.txt");
     fails(E_USAGE, "is there already", "export plain --to=hf --out=my");
-    fails(E_USAGE, "one of hf|nanogpt|llmc|llama2c is expected", "export plain --to=gguf --out=x");
+    fails(E_USAGE, "one of hf|nanogpt|llmc|llama2c|gguf is expected", "export plain --to=onnx --out=x");
+    fails(E_USAGE, "one of auto|f32|f16|bf16|q8_0|q4_0|q4_k_m is expected", "export plain --to=gguf --quantize=q3_k --out=x");
+    fails(E_USAGE, "--quantize and --tokenizer are for --to=gguf, not for hf", "export plain --quantize=q8_0 --out=x");
     fails(E_USAGE, "where to?", "export plain");
     fails(E_USAGE, "", "export");
 }
@@ -434,7 +483,7 @@ static void shards(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(nanogpt), cmocka_unit_test(llmc), cmocka_unit_test(llama2c), cmocka_unit_test(runs_of_nanogpt), cmocka_unit_test(odd_optimizers), cmocka_unit_test(larger_tables),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(nanogpt), cmocka_unit_test(llmc), cmocka_unit_test(llama2c), cmocka_unit_test(gguf), cmocka_unit_test(runs_of_nanogpt), cmocka_unit_test(odd_optimizers), cmocka_unit_test(larger_tables),
                                         cmocka_unit_test(other_checkpoints), cmocka_unit_test(refused), cmocka_unit_test(shards) };
     return cmocka_run_group_tests(tests, set_up, leave_program);
 }

@@ -16,13 +16,13 @@ static uint32_t sum_of(const void *bytes, size_t n) { return (uint32_t)crc32_z(0
 
 static void narrowed(void **state)
 {
-    static const struct { enum dtype blocks; uint32_t sum; } golden[] = { { Q8_0, 0xe1c6a51a }, { Q4_0, 0x72bd12d3 } };
+    static const struct { enum dtype blocks; uint32_t sum; } golden[] = { { Q8_0, 0xe1c6a51a }, { Q4_0, 0x72bd12d3 }, { Q5_0, 0x5b8b6a6a }, { Q5_1, 0x5498526f } };
     float x[64], back[64];
     uint8_t q[68];
     (void)state;
     for (int i = 0; i < 64; i++) x[i] = (float)(((i * 37) % 64 - 31) / 17.0);
     x[3] = 0;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < sizeof golden / sizeof *golden; k++) {
         enum dtype b = golden[k].blocks;
         quantize(b, x, q, 64);
         assert_int_equal(sum_of(q, dtype_bytes(b, 64)), golden[k].sum);
@@ -34,6 +34,61 @@ static void narrowed(void **state)
         for (int i = 0; i < 64; i++) assert_true(back[i] == 0);
         for (int i = 0; i < 64; i++) x[i] = (float)(((i * 37) % 64 - 31) / 17.0);
         x[3] = 0;
+    }
+}
+
+/* Gaussian numbers, some groups of them all alike, all 0, all negative. */
+static void random_numbers(float *x, int n)
+{
+    uint64_t r = 3;
+    for (int i = 0; i < n; i++) {
+        float sum = 0;
+        for (int k = 0; k < 12; k++) sum += (float)roll(&r, 1 << 16) / 65536;
+        x[i] = 0.02f * (sum - 6);
+        if (i / 32 % 17 == 3) x[i] = 0.01f;
+        if (i / 32 % 17 == 5) x[i] = 0;
+        if (i / 32 % 17 == 7) x[i] = -fabsf(x[i]) - 0.01f;
+    }
+}
+
+/* Squares of what is lost where each group of numbers is rounded between its ends, which are kept exactly. */
+static double plain_loss(const float *x, int group, int most, int symmetric)
+{
+    float low = 0, high = 0, largest = 0;
+    double loss = 0;
+    for (int i = 0; i < group; i++) low = fminf(low, x[i]), high = fmaxf(high, x[i]), largest = fmaxf(largest, fabsf(x[i]));
+    float d = symmetric ? largest / (float)(most - 1) : (high - low) / (float)most, from = symmetric ? 0 : low;
+    for (int i = 0; i < group; i++) {
+        float back = d != 0 ? roundf((x[i] - from) / d) * d + from : from;
+        loss += ((double)back - (double)x[i]) * ((double)back - (double)x[i]);
+    }
+    return loss;
+}
+
+/* Scales that are searched for lose less than plain rounding, although they have six or eight bits and those of plain rounding 24. */
+static void searched(void **state)
+{
+    static const struct { enum dtype blocks; int group, most, symmetric; double share; } rows[] = { { Q4_K, 32, 15, 0, 0.93 }, { Q5_K, 32, 31, 0, 0.97 }, { Q6_K, 16, 32, 1, 0.95 } };
+    enum { N = 256 * 64 };
+    static float x[N], back[N];
+    static uint8_t q[N];
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        double ours = 0, theirs = 0;
+        random_numbers(x, N);
+        quantize(rows[k].blocks, x, q, N);
+        dequantize(rows[k].blocks, q, back, N);
+        for (int i = 0; i < N; i++) ours += ((double)back[i] - (double)x[i]) * ((double)back[i] - (double)x[i]);
+        for (int i = 0; i < N; i += rows[k].group) theirs += plain_loss(x + i, rows[k].group, rows[k].most, rows[k].symmetric);
+        if (!(sqrt(ours / theirs) < rows[k].share)) fail_msg("%s: %g of what plain rounding loses", dtype_name(rows[k].blocks), sqrt(ours / theirs));
+        memset(x, 0, sizeof x);
+        quantize(rows[k].blocks, x, q, N);
+        dequantize(rows[k].blocks, q, back, N);
+        for (int i = 0; i < N; i++) assert_true(back[i] == 0);
+        for (int i = 0; i < N; i++) x[i] = i / 256 % 2 ? 60000 : -1e-30f;            /* as large as a half, and smaller than any */
+        quantize(rows[k].blocks, x, q, N);
+        dequantize(rows[k].blocks, q, back, N);
+        for (int i = 0; i < N; i++) assert_true(fabsf(back[i] - x[i]) <= 0.01f * fabsf(x[i]) + 1e-6f);
     }
 }
 
@@ -225,7 +280,7 @@ static void alignments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(narrowed), cmocka_unit_test(widened), cmocka_unit_test(halves), cmocka_unit_test(round_trip), cmocka_unit_test(files_that_lie), cmocka_unit_test(alignments),
+        cmocka_unit_test(narrowed), cmocka_unit_test(searched), cmocka_unit_test(widened), cmocka_unit_test(halves), cmocka_unit_test(round_trip), cmocka_unit_test(files_that_lie), cmocka_unit_test(alignments),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

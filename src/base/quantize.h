@@ -16,7 +16,12 @@ static inline int is_quantized(enum dtype t) { return dtype_values(t) > 1; }
 
 /* n values, a multiple of a block's. */
 void dequantize(enum dtype t, const void *from, float *to, size_t n);
-/* Rounds to the nearest that the scale allows, to the bytes of llama.cpp's reference quantizers: Q8_0 and Q4_0 alone. */
+/* Of finite values below the largest half.  Q8_0, Q4_0, Q5_0 and Q5_1 to the bytes of llama.cpp's reference quantizers; Q4_K, Q5_K and Q6_K with scales
+ * searched for by least squares, which it does in its own way. */
 void quantize(enum dtype t, const float *from, void *to, size_t n);
+
+/* The same for numbers in blocks or alone: F32, BF16, F16, and F64 to widen. */
+void numbers_widen(enum dtype t, const void *from, float *to, size_t n);
+void numbers_narrow(enum dtype t, const float *from, void *to, size_t n);
 
 #endif

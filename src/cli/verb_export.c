@@ -3,26 +3,33 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "cli/cli.h"
+#include "file/gguf.h"
 #include "file/tensors.h"
 #include "model/hub.h"
 #include "token/tokenizer.h"
 #include "train/checkpoint.h"
 #include "train/train.h"
 
-struct export_options { const char *to, *out, *dataset; };
+enum { TEMPLATE_LIMIT = 1 << 20, CONFIG_LIMIT = 64 << 20 };              /* bytes */
+
+struct export_options { const char *to, *out, *dataset, *quantize, *tokenizer; };
 
 static const char USAGE[] =
-    "nib export MODEL --to=hf|nanogpt|llmc|llama2c --out=PATH\n\n"
+    "nib export MODEL --to=hf|nanogpt|llmc|llama2c|gguf --out=PATH\n\n"
     "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT, a .bin for llm.c, a .bin for\n"
-    "llama2.c with its tokenizer.bin beside it. MODEL: whatever nib opens. Weights keep their type; llama2.c's are f32. Of a checkpoint\n"
-    "(out/step-00000250) a ckpt.pt has the optimizer, too, so that nanoGPT's train.py goes on.\n\n";
+    "llama2.c with its tokenizer.bin beside it, a .gguf for llama.cpp and what is made of it. MODEL: whatever nib opens. Weights keep\n"
+    "their type, unless --quantize says another; llama2.c's are f32. Of a checkpoint (out/step-00000250) a ckpt.pt has the optimizer,\n"
+    "too, so that nanoGPT's train.py goes on.\n\n";
 
 #define FIELD(name) #name, .offset = offsetof(struct export_options, name)
 static const struct option table[] = {
-    { FIELD(to), .kind = OPTION_TEXT, .initial = "hf", .choices = "hf|nanogpt|llmc|llama2c", .group = "output", .help = "hf: config.json, model.safetensors, tokenizer.json; nanogpt: ckpt.pt; llmc: gpt2_124M.bin; llama2c: stories15M.bin" },
+    { FIELD(to), .kind = OPTION_TEXT, .initial = "hf", .choices = "hf|nanogpt|llmc|llama2c|gguf", .group = "output", .help = "hf: config.json, model.safetensors, tokenizer.json; nanogpt: ckpt.pt; llmc: gpt2_124M.bin; llama2c: stories15M.bin; gguf: llama.cpp's" },
     { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "what to write: a folder for hf, a file for the others" },
     { FIELD(dataset), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "nanogpt: its sample.py takes the characters from data/NAME/meta.pkl; by default what the run was trained on" },
+    { FIELD(quantize), .kind = OPTION_TEXT, .initial = "auto", .choices = "auto|f32|f16|bf16|q8_0|q4_0|q4_k_m", .group = "output", .help = "gguf: the type of matrices; auto: as they are" },
+    { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "output", .help = "gguf: gpt2, or a tokenizer's file or folder; auto: the model's own" },
 };
 
 /* ---- kinds ---- */
@@ -32,8 +39,7 @@ static int to_hf(const struct export_options *o, const struct model_files *f, co
     char path[PATH_SIZE];
     struct surroundings s = { .end = -1 };
     struct tokenizer *t;
-    TRY(model_folder(path, from));
-    TRY(tokenizer_open_in(&t, path));
+    TRY(tokenizer_of_model(&t, from));
     s.tokenizer = t;
     if (t) s.end = tokenizer_end(t);
     int code = dir_make(o->out);
@@ -101,7 +107,7 @@ static int look_beside(const char *path, const struct tokenizer *t)
     return 0;
 }
 
-static int put_tokenizer(const struct tokenizer *t, int64_t entries, const char *path)
+static int put_tokenizer_beside(const struct tokenizer *t, int64_t entries, const char *path)
 {
     if (!t || path_is_file(path)) return 0;
     int code = tokenizer_write_llama2c(t, entries, path);
@@ -120,14 +126,89 @@ static int to_llama2c(const struct export_options *o, const struct model_files *
     if (!code) code = path_join(path, folder, "tokenizer.bin");
     if (!code) code = look_beside(path, t);
     if (!code) code = llama2c_write(f, o->out);
-    if (!code) code = put_tokenizer(t, f->config.vocab, path);
+    if (!code) code = put_tokenizer_beside(t, f->config.vocab, path);
     tokenizer_free(t);
+    return code;
+}
+
+/* ---- GGUF ---- */
+
+#define CHAT_TEMPLATE "tokenizer.chat_template"
+
+static int find_tokenizer(struct tokenizer **t, const struct export_options *o, const char *from)
+{
+    char folder[PATH_SIZE];
+    TRY(model_folder(folder, from));
+    if (strcmp(o->tokenizer, "auto")) return tokenizer_find(t, o->tokenizer, folder);
+    TRY(tokenizer_of_model(t, from));
+    FAIL_IF(!*t, E_DATA, "%s has no tokenizer, which a GGUF file must have; give one with --tokenizer (gpt2, a file or a folder)", from);
+    return 0;
+}
+
+static int put_template_of_gguf(struct gguf_keys *k, const char *from)
+{
+    struct gguf *g;
+    const char *template;
+    TRY(gguf_open(&g, from));
+    int has = gguf_has(g, CHAT_TEMPLATE), failed = has ? gguf_text(g, CHAT_TEMPLATE, &template) : 0;
+    if (has && !failed) gguf_put_text(k, CHAT_TEMPLATE, template);
+    gguf_close(g);
+    return failed;
+}
+
+/* The chat template of the model's files, in Jinja. */
+static int put_template(struct gguf_keys *k, const char *from)
+{
+    char folder[PATH_SIZE], path[PATH_SIZE];
+    struct text all = { 0 };
+    json_t *config = NULL;
+    int is;
+    TRY(gguf_is(from, &is));
+    if (is) return put_template_of_gguf(k, from);
+    TRY(model_folder(folder, from));
+    TRY(path_join(path, folder, "chat_template.jinja"));
+    if (path_is_file(path)) {
+        TRY(file_read(path, TEMPLATE_LIMIT, &all));
+        gguf_put_text(k, CHAT_TEMPLATE, all.at);
+        text_free(&all);
+        return 0;
+    }
+    TRY(path_join(path, folder, "tokenizer_config.json"));
+    int failed = path_is_file(path) ? file_read(path, CONFIG_LIMIT, &all) : 0;
+    if (!failed && all.size) failed = json_parse_reals(&config, all.at, all.size, path);
+    const char *template = json_string_value(json_object_get(config, "chat_template"));
+    if (template) gguf_put_text(k, CHAT_TEMPLATE, template);
+    json_decref(config);
+    text_free(&all);
+    return failed;
+}
+
+static int put_tokenizer(struct gguf_keys *k, const struct export_options *o, const struct config *c, const char *from, struct text *notices)
+{
+    struct tokenizer *t = NULL;
+    int code = find_tokenizer(&t, o, from);
+    if (!code) code = tokenizer_to_gguf(t, c->vocab, k, notices);
+    if (!code) code = put_template(k, from);
+    tokenizer_free(t);
+    return code;
+}
+
+static int to_gguf(const struct export_options *o, const struct model_files *f, const char *from)
+{
+    struct gguf_keys k = { 0 };
+    struct text notices = { 0 };
+    struct llamacpp_options lo = { .name = *path_base(from) ? path_base(from) : f->model->name, .quantize = strcmp(o->quantize, "auto") ? o->quantize : NULL, .more = &k, .notices = &notices };
+    int code = put_tokenizer(&k, o, &f->config, from, &notices);
+    if (!code) code = llamacpp_write(f, &lo, o->out);
+    if (!code && notices.size) fputs(notices.at, stderr);
+    text_free(&notices);
+    text_free(&k.text);
     return code;
 }
 
 /* tanh: how the tool computes GELU, -1: as the model says. */
 static const struct target { const char *name; int (*write)(const struct export_options *o, const struct model_files *f, const char *from); int tanh; } targets[] = {
-    { "hf", to_hf, -1 }, { "nanogpt", to_nanogpt, 0 }, { "llmc", to_llmc, 1 }, { "llama2c", to_llama2c, -1 },
+    { "hf", to_hf, -1 }, { "nanogpt", to_nanogpt, 0 }, { "llmc", to_llmc, 1 }, { "llama2c", to_llama2c, -1 }, { "gguf", to_gguf, 1 },
 };
 
 static int write(const struct export_options *o, const struct model_files *f, const char *from)
@@ -136,7 +217,7 @@ static int write(const struct export_options *o, const struct model_files *f, co
     while (strcmp(k->name, o->to)) k++;
     TRY(k->write(o, f, from));
     int is_tanh = f->config.activation == GELU_TANH;
-    if (k->tanh >= 0 && k->tanh != is_tanh) fprintf(stderr, "note: this model's GELU is by %s, %s's by %s: its numbers will differ a little\n", is_tanh ? "tanh" : "erf", o->to, k->tanh ? "tanh" : "erf");
+    if (k->tanh >= 0 && f->model == &model_gpt2 && k->tanh != is_tanh) fprintf(stderr, "note: this model's GELU is by %s, %s's by %s: its numbers will differ a little\n", is_tanh ? "tanh" : "erf", o->to, k->tanh ? "tanh" : "erf");
     printf("%s\n", o->out);
     return 0;
 }
@@ -148,6 +229,7 @@ static int export(struct options *options, int argc, char **argv)
     struct model_files f;
     (void)argc;
     FAIL_IF(!o->out, E_USAGE, "where to? --out=PATH names what is written");
+    FAIL_IF(strcmp(o->to, "gguf") && (strcmp(o->quantize, "auto") || strcmp(o->tokenizer, "auto")), E_USAGE, "--quantize and --tokenizer are for --to=gguf, not for %s", o->to);
     FAIL_IF(path_is_dir(o->out) || path_is_file(o->out), E_USAGE, "%s is there already; choose another --out", o->out);
     TRY(hub_find(path, argv[0], screen_transfer, argv[0]));
     screen_clear();

@@ -288,6 +288,19 @@ struct tensors *gguf_release(struct gguf *g)
 
 struct tensors *gguf_set(const struct gguf *g) { return g->memory; }
 
+const char *gguf_name(const struct gguf *g) { return g->what; }
+
+int gguf_is(const char *path, int *is)
+{
+    struct file_map map;
+    *is = 0;
+    if (path_is_dir(path)) return 0;
+    TRY(file_open_map(&map, path));
+    *is = map.size >= 4 && !memcmp(map.at, "GGUF", 4);
+    file_close_map(&map);
+    return 0;
+}
+
 /* ---- asking ---- */
 
 static const struct pair *find(const struct gguf *g, const char *key)
@@ -455,6 +468,19 @@ void gguf_put_ints(struct gguf_keys *k, const char *key, const int32_t *ints, si
 {
     put_array(k, key, VALUE_I32, n);
     text_bytes(&k->text, ints, n * sizeof *ints);
+}
+
+void gguf_put_reals(struct gguf_keys *k, const char *key, const float *reals, size_t n)
+{
+    put_array(k, key, VALUE_F32, n);
+    text_bytes(&k->text, reals, n * sizeof *reals);
+}
+
+void gguf_put_keys(struct gguf_keys *k, const struct gguf_keys *more)
+{
+    text_bytes(&k->text, more->text.at, more->text.size);
+    k->text.failed |= more->text.failed;
+    k->n += more->n;
 }
 
 static uint32_t number_of(enum dtype type)

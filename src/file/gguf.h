@@ -14,6 +14,8 @@ struct gguf;
 int  gguf_open(struct gguf **g, const char *path);
 int  gguf_parse(struct gguf **g, const uint8_t *bytes, size_t size, const char *what);       /* of memory that outlives it */
 void gguf_close(struct gguf *g);                             /* NULL is fine */
+int  gguf_is(const char *path, int *is);                     /* by its first bytes; a folder is none */
+const char *gguf_name(const struct gguf *g);                 /* for messages: its path, or `what` */
 /* Ends as gguf_close does, but for the file and its memory, which an empty set of tensors has from now on. */
 struct tensors *gguf_release(struct gguf *g);
 struct tensors *gguf_set(const struct gguf *g);              /* the same set while it is open: to add to */
@@ -48,6 +50,8 @@ void gguf_put_bool(struct gguf_keys *k, const char *key, int value);
 void gguf_put_text(struct gguf_keys *k, const char *key, const char *text);
 void gguf_put_texts(struct gguf_keys *k, const char *key, const struct gguf_bytes *texts, size_t n);
 void gguf_put_ints(struct gguf_keys *k, const char *key, const int32_t *ints, size_t n);
+void gguf_put_reals(struct gguf_keys *k, const char *key, const float *reals, size_t n);
+void gguf_put_keys(struct gguf_keys *k, const struct gguf_keys *more);
 
 /* Atomically (base/file.h).  Of each tensor its name, type and dimensions; fill(context, i, buffer) puts its bytes into buffer. */
 int gguf_write(const char *path, const struct gguf_keys *k, const struct file_tensor *t, size_t n, int (*fill)(void *context, size_t i, void *buffer), void *context);

@@ -7,8 +7,9 @@
 static int open_tokenizer(struct engine *e, const char *path, const char *name)
 {
     char folder[PATH_SIZE];
+    if (!name) return tokenizer_of_model(&e->tokenizer, path);
     TRY(model_folder(folder, path));
-    return name ? tokenizer_find(&e->tokenizer, name, folder) : tokenizer_open_in(&e->tokenizer, folder);
+    return tokenizer_find(&e->tokenizer, name, folder);
 }
 
 static int plan_eval(struct engine *e, const struct engine_options *o)

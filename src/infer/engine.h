@@ -9,13 +9,13 @@ struct engine_options {
     int streams;                         /* a session of so many texts; 0: none */
     int64_t rows;                        /* an evaluation plan of so many rows; 0: none */
     int64_t context;                     /* at most so many positions; 0: all the model has */
-    const char *tokenizer;               /* NULL: the folder's own, if it has one; else a path or "gpt2" */
+    const char *tokenizer;               /* NULL: the model's own (tokenizer_of_model); else a path or "gpt2" */
 };
 
 struct engine {
     const struct model *model;
     struct config config;                /* as files.config, but for what engine_options ask */
-    struct tokenizer *tokenizer;         /* NULL: the folder has none */
+    struct tokenizer *tokenizer;         /* NULL: the model has none */
     struct model_files files;
     struct weights *weights;
     struct session session;

@@ -13,18 +13,6 @@ static size_t block_start(const struct param *p, int block)          /* elements
     return (size_t)(rows * p->in);
 }
 
-void weights_widen(float *to, enum dtype type, const void *data, size_t at, size_t n)
-{
-    const char *from = (const char *)data + dtype_bytes(type, at);
-    uint16_t half;
-    double d;
-    if (is_quantized(type)) dequantize(type, from, to, n);
-    if (type == F32) memcpy(to, from, n * sizeof *to);
-    for (size_t i = 0; i < n && type == F64; i++) memcpy(&d, from + i * sizeof d, sizeof d), to[i] = (float)d;
-    for (size_t i = 0; i < n && type == BF16; i++) memcpy(&half, from + i * sizeof half, sizeof half), to[i] = bf16_to_f32(half);
-    for (size_t i = 0; i < n && type == F16; i++) memcpy(&half, from + i * sizeof half, sizeof half), to[i] = f16_to_f32(half);
-}
-
 enum { PIECE = 4096 };                                       /* elements converted at a time */
 
 int weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data)
@@ -38,7 +26,7 @@ int weights_set(struct weights *w, struct param *p, int i, enum dtype type, cons
         float wide[PIECE];
         uint16_t narrow[PIECE];
         size_t m = n - at < PIECE ? n - at : PIECE;
-        weights_widen(wide, type, data, at, m);
+        numbers_widen(type, (const char *)data + dtype_bytes(type, at), wide, m);
         for (size_t k = 0; k < m && p->type == BF16; k++) narrow[k] = f32_to_bf16(wide[k]);
         w->backend->copy(to + at * size, p->type == BF16 ? (void *)narrow : wide, m * size);
     }

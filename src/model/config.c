@@ -212,7 +212,7 @@ int config_check(const struct model *m, const struct config *c)
     FAIL_IF(c->kv_heads < 1 || c->heads % c->kv_heads, E_MODEL, "%lld heads do not divide by %lld key/value heads", (long long)c->heads, (long long)c->kv_heads);
     FAIL_IF(c->head_dim < 1, E_MODEL, "%lld heads in a width of %lld", (long long)c->heads, (long long)c->width);
     FAIL_IF(c->dropout < 0 || c->dropout >= 1, E_MODEL, "dropout %g is not in [0, 1)", c->dropout);
-    FAIL_IF(c->eps < 0 || c->eps >= 1, E_MODEL, "the epsilon of norms, %g, is not in [0, 1)", c->eps);
+    FAIL_IF(!(c->eps >= 0 && c->eps < 1), E_MODEL, "the epsilon of norms, %g, is not in [0, 1)", c->eps);
     TRY((m->positions ? check_learnt : check_rotary)(m, c));
     FAIL_IF(c->layers > MOST_LAYERS, E_MODEL, "%lld layers; nib has at most %d", (long long)c->layers, MOST_LAYERS);
     double n = (double)c->layers * values_of_layer(c) * (double)c->width + (double)(c->vocab + c->context) * (double)c->width;

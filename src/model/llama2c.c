@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/quantize.h"
 #include "file/tensors.h"
 #include "model/model.h"
 
@@ -241,7 +242,7 @@ static int put_values(struct writer *w, const struct file_tensor *t, size_t from
     float wide[PIECE];
     for (size_t now; n > 0; from += now, n -= now) {
         now = n < PIECE ? n : PIECE;
-        weights_widen(wide, t->type, t->data, from, now);
+        numbers_widen(t->type, (const char *)t->data + dtype_bytes(t->type, from), wide, now);
         TRY(file_append(&w->file, wide, now * sizeof *wide));
     }
     return 0;

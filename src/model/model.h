@@ -90,6 +90,8 @@ int  model_folder(char folder[PATH_SIZE], const char *path);             /* wher
 
 /* The parameters of a model by the names and in the layout of its files, data in these; in memory. */
 int  model_list(const struct model_files *f, struct arena *memory, struct file_tensor **t, int *n);
+/* The parameters that it has, all of which are in the files, without memory for them. */
+int  model_sketch(struct weights **w, const struct model_files *f);
 /* A model.safetensors, its types those of the files. */
 int  model_write(const struct model_files *f, const char *path, char sha256[65]);
 /* E_MODEL: no GPT-2 as such tools have it, head and table in one, an MLP of four widths. */
@@ -116,6 +118,12 @@ int  llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const 
 int  llmc_write(const struct model_files *f, const char *path);
 int  llamacpp_open(struct model_files *f, const char *path);             /* llamacpp.c; errors as above */
 int  llamacpp_describe(const struct model **m, struct config *c, const char *path);
+int  llamacpp_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);
+/* quantize: f32, f16, bf16, q8_0, q4_0 or q4_k_m for matrices, NULL: as they are.  more: keys behind the model's, such as a tokenizer's.
+ * E_MODEL: what no architecture of llama.cpp's has. */
+struct gguf_keys;
+struct llamacpp_options { const char *name, *quantize; const struct gguf_keys *more; struct text *notices; };
+int  llamacpp_write(const struct model_files *f, const struct llamacpp_options *o, const char *path);
 
 int  llama2c_is(const uint8_t *bytes, size_t size);                      /* llama2c.c; a file of so many bytes that begins so; errors as above */
 int  llama2c_open(struct model_files *f, const char *path);
@@ -128,7 +136,6 @@ int  rotary_halves(struct file_tensor *t, int64_t heads, struct arena *memory); 
 
 /* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */
 int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data);
-void weights_widen(float *to, enum dtype type, const void *data, size_t at, size_t n);       /* elements at .. at + n - 1 of an array of some type, whole blocks */
 /* Reads block i of a trained p back from one of the ranges of the weights: master, grad, a moment. */
 void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data);
 

@@ -52,9 +52,9 @@ int64_t rotary_row(int64_t row, int64_t dim) { return row / dim * dim + row % 2 
 
 int rotary_halves(struct file_tensor *t, int64_t heads, struct arena *memory)
 {
-    int64_t rows = t->dim[0], dim = rows / heads;
+    int64_t rows = t->n_dims ? t->dim[0] : 0, dim = rows / heads;
     size_t row = rows ? t->size / (size_t)rows : 0;
-    FAIL_IF(t->n_dims != 2 || dim * heads != rows || dim % 2, E_DATA, "%s: its rows are not those of %lld heads", t->name, (long long)heads);
+    FAIL_IF(t->n_dims < 1 || t->n_dims > 2 || dim * heads != rows || dim % 2 || row * (size_t)rows != t->size, E_DATA, "%s: its rows are not those of %lld heads", t->name, (long long)heads);
     char *to = arena_take(memory, t->size);
     FAIL_IF(!to, E_MEMORY, "no memory for %s, %zu bytes", t->name, t->size);
     for (int64_t i = 0; i < rows; i++) memcpy(to + (size_t)rotary_row(i, dim) * row, (const char *)t->data + (size_t)i * row, row);

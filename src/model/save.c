@@ -70,8 +70,7 @@ static int finish(struct saving *s, int code, const char *path, char sha256[65])
 
 /* ---- from file to file ---- */
 
-/* The parameters that a model has, without memory for them. */
-static int sketch(struct weights **w, const struct model_files *f)
+int model_sketch(struct weights **w, const struct model_files *f)
 {
     static const struct space text = { "text", 1, 1 };
     graph *g;
@@ -113,7 +112,7 @@ int model_is_plain(const struct model_files *f, const char *tool)
 
 static int open_list(struct saving *s, struct weights **w, const struct model_files *f, struct arena *memory)
 {
-    TRY(sketch(w, f));
+    TRY(model_sketch(w, f));
     TRY(open_saving(s, *w, f->model, 1));
     return list(s, f, memory);
 }

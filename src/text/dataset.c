@@ -437,14 +437,14 @@ void dataset_close(struct dataset *d)
 
 int dataset_suits(const struct dataset *d, const char *model)
 {
-    struct tokenizer *t;
-    int is;
-    TRY(tokenizer_look(model, &is));
-    if (!*d->tokenizer || !is) return 0;
-    TRY(tokenizer_open(&t, model));
+    struct tokenizer *t = NULL;
+    if (*d->tokenizer) TRY(tokenizer_of_model(&t, model));
+    if (!t) return 0;
+    char beside[PATH_SIZE];
+    const char *from = path_is_dir(model) || path_has_suffix(model, ".gguf") || path_parent(beside, model) ? model : beside;
     int same = !strcmp(tokenizer_fingerprint(t), d->tokenizer);
     int code = same ? 0 : error_set(E_DATA, __FILE__, __LINE__, "%s was made by another tokenizer (%s) than that of %s (%s, vocabulary %u), so its ids mean other things; prepare it with: nib data TEXT --tokenizer=%s",
-                                    d->folder, d->tokenizer, model, tokenizer_fingerprint(t), tokenizer_vocab(t), model);
+                                    d->folder, d->tokenizer, from, tokenizer_fingerprint(t), tokenizer_vocab(t), from);
     tokenizer_free(t);
     return code;
 }

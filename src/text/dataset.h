@@ -61,7 +61,7 @@ static inline const char *dataset_name(const struct dataset *d) { return *d->fil
 void dataset_close(struct dataset *d);
 int  dataset_write(const struct dataset *d, const char *fingerprint);    /* dataset.json; folder must be set */
 
-/* E_DATA: the model's folder has a tokenizer, and it is another than the one that made these ids. */
+/* E_DATA: the model (tokenizer_of_model) has a tokenizer, and it is another than the one that made these ids. */
 int  dataset_suits(const struct dataset *d, const char *model);
 /* For people: numbers of tokens and documents, the tokenizer, how the text begins. */
 int  dataset_tell(const struct dataset *d, struct text *out);

@@ -28,26 +28,7 @@ int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size
 
 static uint64_t pair_of(uint32_t left, uint32_t right) { return (uint64_t)left << 32 | right; }
 static uint64_t pair_at(const struct bpe *b, uint32_t i) { return pair_of(b->merges.at[i].left, b->merges.at[i].right); }
-
-/* Those of `last` tokens lie behind all ids. */
-static inline uint32_t rank_at(const struct bpe *b, uint32_t i)
-{
-    uint32_t result = b->merges.at[i].result;
-    if (!b->by_rank) return i;
-    return b->last && b->last[result] ? result + b->vocab->n : result;
-}
-
-static inline uint32_t result_of(const struct bpe *b, uint32_t rank)
-{
-    if (!b->by_rank) return b->merges.at[rank].result;
-    return rank < b->vocab->n ? rank : rank - b->vocab->n;
-}
-
-/* What decides who comes first: equals have the same. */
-static inline uint32_t order_of(const struct bpe *b, uint32_t rank)
-{
-    return b->last && rank != NONE && rank > b->vocab->n ? b->vocab->n : rank;
-}
+static inline uint32_t rank_at(const struct bpe *b, uint32_t i) { return b->order ? b->order[b->merges.at[i].result] : b->by_rank ? b->merges.at[i].result : i; }
 
 /* The merge of a pair that is crowded, NONE if it is not. */
 static uint32_t crowded_merge(const struct bpe *b, uint64_t pair)
@@ -63,13 +44,23 @@ static uint32_t crowded_merge(const struct bpe *b, uint64_t pair)
 
 static int is_pair(const void *bpe, uint32_t i, const void *pair) { return pair_at(bpe, i) == *(const uint64_t *)pair; }
 
-/* The rank of the merge that joins two tokens, NONE if there is none. */
-static inline uint32_t rank_of(const struct bpe *b, uint32_t left, uint32_t right)
+/* The merge that joins two tokens, NONE if there is none; its rank; and its result, where that is known. */
+static inline uint32_t merge_of(const struct bpe *b, uint32_t left, uint32_t right)
 {
     uint64_t pair = pair_of(left, right);
     uint32_t i = places_find(&b->places, places_mix(pair), is_pair, b, &pair);
-    if (i == PLACES_CROWDED) i = crowded_merge(b, pair);
+    return i == PLACES_CROWDED ? crowded_merge(b, pair) : i;
+}
+
+static inline uint32_t rank_of(const struct bpe *b, uint32_t left, uint32_t right)
+{
+    uint32_t i = merge_of(b, left, right);
     return i == NONE ? NONE : rank_at(b, i);
+}
+
+static inline uint32_t result_of(const struct bpe *b, uint32_t rank, uint32_t left, uint32_t right)
+{
+    return b->order ? b->merges.at[merge_of(b, left, right)].result : b->by_rank ? rank : b->merges.at[rank].result;
 }
 
 static int twice(const struct bpe *b, uint32_t first, uint32_t again, const char *what)
@@ -115,14 +106,24 @@ static int give_places(struct bpe *b, struct arena *memory, const char *what)
     return sort_crowd(b, what);
 }
 
+/* Vocabularies that were learnt without all bytes to begin with, StarCoder's for one, lack some that no character of their texts begins with. */
+static int may_lack(unsigned byte) { return byte >= 0xc0; }
+
 static int find_bytes(struct bpe *b, const char *what)
 {
     for (unsigned i = 0; i < 256; i++) {
         char byte = (char)i;
         int64_t id = vocab_find(b->vocab, &byte, 1);
-        FAIL_IF(id < 0, E_DATA, "%s: no token for the byte 0x%02x, so not every text can be encoded", what, i);
-        b->byte[i] = (uint32_t)id;
+        FAIL_IF(id < 0 && !may_lack(i), E_DATA, "%s: no token for the byte 0x%02x, so not every text can be encoded", what, i);
+        b->byte[i] = id < 0 ? NONE : (uint32_t)id;
+        b->lacks |= id < 0;
     }
+    return 0;
+}
+
+static int check_bytes(const struct bpe *b, const unsigned char *piece, size_t n)
+{
+    for (size_t i = 0; i < n; i++) FAIL_IF(b->byte[piece[i]] == NONE, E_DATA, "the byte 0x%02x is not in the vocabulary", piece[i]);
     return 0;
 }
 
@@ -173,7 +174,8 @@ static void mark_starts(struct bpe *b, enum bpe_over over)
         size_t size;
         b->whole[t->id] = utf8_next(t->bytes, t->size, &size) >= 0 && size == t->size;
     }
-    for (int i = 0; over == BPE_OVER_BYTES && i < 256; i++) b->whole[b->byte[i]] = 1;
+    for (int i = 0; over == BPE_OVER_BYTES && i < 256; i++)
+        if (b->byte[i] != NONE) b->whole[b->byte[i]] = 1;
 }
 
 static int find_whole(struct bpe *b, struct arena *memory, enum bpe_over over, const char *what)
@@ -195,10 +197,10 @@ static int find_whole(struct bpe *b, struct arena *memory, enum bpe_over over, c
     return code;
 }
 
-int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, enum bpe_over over, int by_rank, const char *what)
+int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, enum bpe_over over, int by_rank, const uint32_t *order, const char *what)
 {
     FAIL_IF(merges.n > PLACES_MOST, E_DATA, "%s: %zu merges are too many", what, merges.n);
-    *b = (struct bpe){ .vocab = v, .merges = merges, .by_rank = by_rank };
+    *b = (struct bpe){ .vocab = v, .merges = merges, .by_rank = by_rank, .order = order };
     TRY(give_places(b, memory, what));
     if (over == BPE_OVER_BYTES) TRY(find_bytes(b, what));
     TRY(find_whole(b, memory, over, what));
@@ -207,7 +209,7 @@ int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct
 
 /* ---- a heap whose least key is on top ----
  *
- * A key is the order of a merge << 32 | the place of its left symbol: the least is the merge learnt first, leftmost. */
+ * A key is the rank of a merge << 32 | the place of its left symbol: the least is the merge learnt first, leftmost. */
 
 static void heap_push(uint64_t *heap, size_t n, uint64_t key)            /* onto n keys */
 {
@@ -265,7 +267,7 @@ static size_t offer(const struct bpe *b, struct bpe_work *w, size_t n, uint32_t 
     const struct symbol *s = &w->symbol[place];
     uint32_t rank = s->after == NONE ? NONE : rank_of(b, s->id, w->symbol[s->after].id);
     if (rank == NONE) return n;
-    heap_push(w->heap, n, (uint64_t)order_of(b, rank) << 32 | place);
+    heap_push(w->heap, n, (uint64_t)rank << 32 | place);
     return n + 1;
 }
 
@@ -281,14 +283,13 @@ static int merge_all(const struct bpe *b, struct bpe_work *w, uint32_t n, struct
     for (uint32_t i = 0; i < n; i++) keys = offer(b, w, keys, i);
     while (keys > 0) {
         uint64_t key = heap_pop(w->heap, keys--);
-        uint32_t place = (uint32_t)key;
+        uint32_t rank = (uint32_t)(key >> 32), place = (uint32_t)key;
         struct symbol *left = &w->symbol[place];
         /* A merge leaves the candidates behind that its two symbols were part of; they fit no longer. */
         if (left->id == NONE || left->after == NONE) continue;
         struct symbol *right = &w->symbol[left->after];
-        uint32_t rank = rank_of(b, left->id, right->id);
-        if (rank == NONE || order_of(b, rank) != key >> 32) continue;
-        left->id = result_of(b, rank);
+        if (rank_of(b, left->id, right->id) != rank) continue;
+        left->id = result_of(b, rank, left->id, right->id);
         left->after = right->after;
         right->id = NONE;
         if (left->after != NONE) w->symbol[left->after].before = place;
@@ -308,9 +309,9 @@ static int merge_word(const struct bpe *b, uint32_t *id, uint32_t *rank, size_t 
     while (n > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < n; i++)
-            if (rank[i] < rank[best] && order_of(b, rank[i]) < order_of(b, rank[best])) best = i;
+            if (rank[i] < rank[best]) best = i;
         if (rank[best] == NONE) break;
-        id[best] = result_of(b, rank[best]);
+        id[best] = result_of(b, rank[best], id[best], id[best + 1]);
         n--;
         for (size_t i = best + 1; i < n; i++) id[i] = id[i + 1];
         for (size_t i = best; i + 1 < n; i++) rank[i] = rank[i + 1];
@@ -334,6 +335,7 @@ int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *piece, size_
     int64_t whole = bpe_whole(b, piece, n);
     uint32_t id[WORD], rank[WORD];
     if (whole >= 0) return ids_add(out, &(uint32_t){ (uint32_t)whole }, 1);
+    if (b->lacks) TRY(check_bytes(b, byte, n));
     for (size_t i = 0; i < n && n <= WORD; i++) id[i] = b->byte[byte[i]];
     for (size_t i = 0; i + 1 < n && n <= WORD; i++) rank[i] = b->first[byte[i] << 8 | byte[i + 1]];
     if (n <= WORD) return merge_word(b, id, rank, n, out);

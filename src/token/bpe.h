@@ -21,10 +21,10 @@ struct bpe {
     struct places places;                /* of merges, by what they join */
     uint32_t *crowded; size_t n_crowded; /* the merges that got none, sorted by what they join */
     uint32_t *first;                     /* over bytes: the ranks of pairs of them, [left][right] */
-    uint32_t byte[256];                  /* over bytes: the token of each */
+    uint32_t byte[256]; int lacks;       /* over bytes: the token of each; some that characters begin with may have none */
     uint8_t *whole;                      /* by token: a piece of its bytes is merged to it and nothing else */
-    int by_rank;                         /* a merge's rank is its result's id, and several may have it; else its place among the merges */
-    const uint8_t *last;                 /* by_rank: tokens, by id, whose merges come behind all others and are equals; NULL: there are none */
+    int by_rank;                         /* a merge's rank is its result's, and several may have it; else its place among the merges */
+    const uint32_t *order;               /* by token: its rank, which tokens may share; NULL: its id */
     int whole_first;                     /* a piece that is a token is that token, whatever the merges say ("ignore_merges") */
 };
 
@@ -32,9 +32,9 @@ struct bpe {
  * vocabulary; the message does not say which file and which merge, so prefix it. */
 int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size_t left, size_t right);
 
-/* Vocabulary and merges are kept.  E_DATA if a pair occurs twice or, over bytes, some byte has no token. */
+/* Vocabulary and merges are kept.  E_DATA if a pair occurs twice or, over bytes, some byte below 0xc0 has no token. */
 enum bpe_over { BPE_OVER_BYTES, BPE_OVER_CHARACTERS };
-int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, enum bpe_over over, int by_rank, const char *what);
+int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct merges merges, enum bpe_over over, int by_rank, const uint32_t *order, const char *what);
 
 /* Memory that one encoding uses again and again, one per thread.  Starts zeroed. */
 struct bpe_work { struct symbol *symbol; uint64_t *heap; size_t room; };
@@ -42,7 +42,7 @@ void bpe_work_free(struct bpe_work *w);
 
 /* The token that a piece is, and that is all there is to encoding it; -1: it must be merged. */
 int64_t bpe_whole(const struct bpe *b, const char *piece, size_t n);
-/* Appends the ids of one piece of n > 0 bytes, or of what starts as n > 0 tokens.  Time O(n log n), memory 28 bytes a byte. */
+/* Appends the ids of one piece of n > 0 bytes, or of what starts as n > 0 tokens.  E_DATA: a byte that has no token.  Time O(n log n), memory 28 bytes a byte. */
 int bpe_encode(const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, struct ids *out);
 int bpe_merge(const struct bpe *b, struct bpe_work *w, const uint32_t *token, size_t n, struct ids *out);
 

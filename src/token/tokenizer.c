@@ -163,24 +163,39 @@ static const char *written_space(const struct parts *p)
     return " ";
 }
 
-static int mark_last(struct tokenizer *t, const struct parts *p, const char *what)
+struct scored { double score; uint32_t id; };
+
+static int by_score(const void *a, const void *b)            /* the best first */
 {
-    if (!p->n_last) return 0;
-    uint8_t *last = take_array(&t->memory, t->vocab.n, 1);
-    FAIL_IF(!last, E_MEMORY, "%s: no memory for %u tokens", what, t->vocab.n);
-    for (size_t i = 0; i < p->n_last; i++) {
-        FAIL_IF(p->last[i] >= t->vocab.n, E_DATA, "%s: the token %u, whose merges come last, is not in the vocabulary", what, p->last[i]);
-        last[p->last[i]] = 1;
-    }
-    t->bpe.last = last;
+    const struct scored *x = a, *y = b;
+    return (x->score < y->score) - (x->score > y->score);
+}
+
+/* Equal scores are one rank. */
+static int rank_scores(const uint32_t **order, struct tokenizer *t, const struct parts *p, const char *what)
+{
+    uint32_t n = t->vocab.n, *ranks, rank = 0;
+    *order = NULL;
+    if (!p->by_rank || !p->scores) return 0;
+    FAIL_IF(t->kind != MODEL_CHARBPE, E_DATA, "%s: scores are for BPE over characters", what);
+    FAIL_IF(p->scores != n, E_DATA, "%s: scores of %zu tokens, of which there are %u", what, p->scores, n);
+    struct scored *sorted = malloc(n * sizeof *sorted);
+    *order = ranks = take_array(&t->memory, n, sizeof *ranks);
+    for (uint32_t id = 0; id < n && sorted; id++) sorted[id] = (struct scored){ p->score[id], id };
+    if (sorted) qsort(sorted, n, sizeof *sorted, by_score);
+    for (uint32_t i = 0; i < n && sorted && ranks; i++) ranks[sorted[i].id] = rank += i > 0 && sorted[i].score < sorted[i - 1].score;
+    int failed = !sorted || !ranks;
+    free(sorted);
+    FAIL_IF(failed, E_MEMORY, "%s: no memory for %u scores", what, n);
     return 0;
 }
 
 int tokenizer_merges(struct tokenizer *t, const struct parts *p, struct merges merges, const char *what)
 {
-    TRY(bpe_build(&t->bpe, &t->memory, &t->vocab, merges, t->kind == MODEL_BYTES ? BPE_OVER_BYTES : BPE_OVER_CHARACTERS, p->by_rank, what));
+    const uint32_t *order;
+    TRY(rank_scores(&order, t, p, what));
+    TRY(bpe_build(&t->bpe, &t->memory, &t->vocab, merges, t->kind == MODEL_BYTES ? BPE_OVER_BYTES : BPE_OVER_CHARACTERS, p->by_rank, order, what));
     t->bpe.whole_first = p->whole_first;
-    TRY(mark_last(t, p, what));
     if (t->kind == MODEL_CHARBPE) {
         struct charbpe_options o = { p->falls_back, p->fuses, p->unknown ? vocab_find(&t->vocab, p->unknown, strlen(p->unknown)) : -1, written_space(p) };
         TRY(charbpe_build(&t->charbpe, &t->memory, &t->bpe, &o, what));
@@ -252,7 +267,7 @@ static void take_fingerprint(struct tokenizer *t)
     }
     hash_steps(&s, &t->normal);
     hash_number(&s, (uint32_t)(t->bpe.whole_first | t->bpe.by_rank << 1));
-    if (t->bpe.last) sha256_add(&s, t->bpe.last, v->n);
+    for (uint32_t id = 0; id < v->n && t->bpe.order; id++) hash_number(&s, t->bpe.order[id]);
     if (t->late.n) hash_number(&s, (uint32_t)t->late_once);
     hash_steps(&s, &t->late);
     for (size_t i = 0; t->kind == MODEL_UNIGRAM && i < v->model.n; i++) {

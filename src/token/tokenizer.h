@@ -23,11 +23,13 @@ void ids_free(struct ids *ids);
 
 /* A file, or a folder with one of, the first that is there: tokenizer.json; vocab.bpe + encoder.json; vocab.json + merges.txt; nanoGPT's
  * meta.pkl; llama2.c's tokenizer.bin; llm.c's gpt2_tokenizer.bin; BERT's vocab.txt (by that name, with the tokenizer_config.json beside it if there is one).  Files alone also: tiktoken's
- * *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's and llama2.c's tokenizer .bin, minbpe's .model. */
+ * *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's and llama2.c's tokenizer .bin, minbpe's .model, llama.cpp's .gguf. */
 int tokenizer_open(struct tokenizer **t, const char *path);
 /* Does a folder have one of these files, so that tokenizer_open is worth a try?  Not by a vocab.txt, which may be anybody's. */
 int tokenizer_look(const char *folder, int *is);
 int tokenizer_open_in(struct tokenizer **t, const char *folder);          /* that one; NULL if there is none */
+/* Of what model_open takes: the one within a GGUF file, else the one in the model's folder; NULL if there is none. */
+int tokenizer_of_model(struct tokenizer **t, const char *model);
 /* "gpt2": looked for in the folder `beside` (may be NULL), then in the cache, by what the files say and not by their names;
  * else downloaded into the cache and checksummed; else E_IO, and the text says which files to put where.  Other names are paths. */
 int tokenizer_find(struct tokenizer **t, const char *name, const char *beside);
@@ -61,7 +63,7 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *n);
  * it).  Added tokens that are not special are always found. */
 enum specials { SPECIALS_AS_TEXT, SPECIALS_AS_TOKENS, SPECIALS_REFUSED };
 /* Appends; a failure appends nothing.  Bytes that are not UTF-8 are encoded like others, and come back as they were (split.h says
- * how they are cut).  Characters: the first one that is not in the vocabulary is E_DATA and names itself and its byte. */
+ * how they are cut), but a vocabulary may lack tokens for rare bytes: E_DATA names one.  Characters: the first one that is not in the vocabulary is E_DATA and names itself and its byte. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum specials s, struct ids *out);
 
 /* The same text after text: an encoder remembers the words it has met.  One per thread.  expected: bytes in all, about.  from: where
@@ -98,5 +100,9 @@ int tokenizer_stream(const struct tokenizer *t, struct decoder *d, int64_t id, s
 int tokenizer_save(const struct tokenizer *t, const char *folder);
 /* llama2.c's tokenizer.bin, for a model of so many entries (at least tokenizer_vocab).  E_MODEL says why it cannot hold this one. */
 int tokenizer_write_llama2c(const struct tokenizer *t, int64_t entries, const char *path);
+/* Keys of a GGUF file whose model has a table of so many rows.  E_MODEL: llama.cpp has none that makes the same ids, and what would help; where it is nearly
+ * the same, a line of notices says so. */
+struct gguf_keys;
+int tokenizer_to_gguf(const struct tokenizer *t, int64_t rows, struct gguf_keys *k, struct text *notices);
 
 #endif

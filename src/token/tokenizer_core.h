@@ -67,11 +67,11 @@ struct parts {
     const char *space;                   /* what is shown as a space in tokens: "\xe2\x96\x81", NULL: nothing */
     int bytes_shown;                     /* tokens "<0xE2>" are shown as bytes */
     int whole_first, by_rank;            /* BPE: see bpe.h */
-    const uint32_t *last; size_t n_last; /* ids; the same */
     int falls_back, fuses;               /* see charbpe.h */
     const char *unknown;                 /* the unknown token */
     const char *prefix, *shown_prefix; int64_t most_chars;       /* WordPiece: see wordpiece.h */
-    double *score; int64_t unknown_id;   /* Unigram: scores by id; -1: there is no unknown token */
+    double *score; size_t scores;        /* by id: Unigram's; BPE's, by_rank: the better, the lower the rank (0: ids are ranks) */
+    int64_t unknown_id;                  /* Unigram: -1: there is no unknown token */
 };
 
 #define END_OF_TEXT "<|endoftext|>"                          /* GPT-2's; the end token unless a file names another */
@@ -97,6 +97,12 @@ int tokenizer_of_other(struct tokenizer *t, const struct text *all, const char *
 /* ---- tokenizer_llama2c.c ---- */
 
 int tokenizer_of_llama2c(struct tokenizer *t, const struct text *all, const char *path);
+
+/* ---- tokenizer_gguf.c, tokenizer_gguf_write.c (tokenizer_gguf.h) ---- */
+
+struct gguf;
+int tokenizer_of_gguf(struct tokenizer *t, const struct gguf *g);
+int tokenizer_in_gguf(const struct gguf *g);                 /* it has one */
 
 /* ---- tokenizer_bert.c ---- */
 

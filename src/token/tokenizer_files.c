@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "file/fetch.h"
+#include "file/gguf.h"
 #include "file/pickle.h"
 #include "token/tokenizer_stages.h"
 
@@ -244,6 +245,27 @@ static int read_other(struct tokenizer **t, const char *path, const char *unused
     return read_whole(t, path, FILE_LIMIT, tokenizer_of_other);
 }
 
+/* ---- GGUF ---- */
+
+static int make_of_gguf(struct tokenizer **out, const struct gguf *g)
+{
+    struct tokenizer *t = NULL;
+    TRY(tokenizer_new(&t));
+    int failed = tokenizer_of_gguf(t, g);
+    if (failed) tokenizer_free(t);
+    else *out = t;
+    return failed;
+}
+
+static int read_gguf(struct tokenizer **t, const char *path)
+{
+    struct gguf *g;
+    TRY(gguf_open(&g, path));
+    int failed = make_of_gguf(t, g);
+    gguf_close(g);
+    return failed;
+}
+
 /* ---- open: by what is there ---- */
 
 static const struct form {
@@ -312,6 +334,7 @@ static int open_file(struct tokenizer **t, const char *path)
         FAIL_IF(!found, E_DATA, "%s: %s and %s belong together, and one of them is missing", path, forms[i].file, forms[i].other);
         return 0;
     }
+    if (path_has_suffix(path, ".gguf")) return read_gguf(t, path);
     if (path_has_suffix(path, ".tiktoken") || path_has_suffix(path, ".bin") || path_has_suffix(path, ".model")) return read_other(t, path, NULL);
     return path_has_suffix(path, ".pkl") ? read_meta(t, path, NULL) : read_by_config(t, path, NULL);
 }
@@ -332,6 +355,25 @@ int tokenizer_open_in(struct tokenizer **t, const char *folder)
     *t = NULL;
     TRY(tokenizer_look(folder, &is));
     return is ? tokenizer_open(t, folder) : 0;
+}
+
+int tokenizer_of_model(struct tokenizer **t, const char *model)
+{
+    char folder[PATH_SIZE];
+    struct gguf *g;
+    int is, has;
+    *t = NULL;
+    if (path_is_dir(model)) return tokenizer_open_in(t, model);
+    TRY(gguf_is(model, &is));
+    if (is) {
+        TRY(gguf_open(&g, model));
+        has = tokenizer_in_gguf(g);
+        int failed = has ? make_of_gguf(t, g) : 0;
+        gguf_close(g);
+        if (failed || has) return failed;
+    }
+    TRY(path_parent(folder, model));
+    return tokenizer_open_in(t, folder);
 }
 
 /* ---- find: by name ---- */

@@ -244,21 +244,19 @@ static int read_model(struct tokenizer *t, struct parts *p, const json_t *model,
 /* What nib adds to a file for itself: other programs take the order of the merges for their ranks, which is nearly the same. */
 static int read_own(struct tokenizer *t, struct parts *p, const json_t *own, const char *what)
 {
-    static const char *const known[] = { "by_rank", "last", NULL };
-    json_t *last;
+    static const char *const known[] = { "by_rank", "scores", NULL };
+    json_t *scores, *score;
+    size_t i;
     TRY(check_keys(own, known, what));
     TRY(optional_bool(own, "by_rank", &p->by_rank, what));
-    if (!json_has(own, "last")) return 0;
-    if (p->kind != MODEL_CHARBPE || !p->by_rank) return refuse(own, "nib", what);
-    TRY(json_get_array(own, "last", &last, what));
-    uint32_t *id = take_array(&t->memory, json_array_size(last), sizeof *id);
-    FAIL_IF(!id, E_MEMORY, "%s: no memory for %zu ids", what, json_array_size(last));
-    for (; p->n_last < json_array_size(last); p->n_last++) {
-        const json_t *one = json_array_get(last, p->n_last);
-        FAIL_IF(!json_is_integer(one) || json_integer_value(one) < 0 || json_integer_value(one) >= MAX_IDS, E_DATA, "%s: \"last\" is no list of ids", what);
-        id[p->n_last] = (uint32_t)json_integer_value(one);
+    if (!json_has(own, "scores")) return 0;
+    TRY(json_get_array(own, "scores", &scores, what));
+    p->score = take_array(&t->memory, json_array_size(scores), sizeof *p->score);
+    FAIL_IF(!p->score, E_MEMORY, "%s: no memory for %zu scores", what, json_array_size(scores));
+    json_array_foreach (scores, i, score) {
+        FAIL_IF(!json_is_number(score), E_DATA, "%s: score %zu is no number", what, i);
+        p->score[p->scores++] = json_number_value(score);
     }
-    p->last = id;
     return 0;
 }
 
@@ -319,7 +317,7 @@ static void encode_and_back(const struct tokenizer *t, const char *bytes, size_t
     struct ids ids = { 0 };
     struct text text = { 0 };
     int failed = tokenizer_encode(t, bytes, n, s, &ids);
-    if (failed && t->kind == MODEL_BYTES && !t->normal.n) abort();
+    if (failed && t->kind == MODEL_BYTES && !t->normal.n && !t->bpe.lacks) abort();
     if (!failed && tokenizer_decode(t, ids.at, ids.n, &text)) abort();
     int gives_back = t->kind <= MODEL_BYTES && !t->normal.n && !t->late.n;
     for (size_t i = 0; i < t->vocab.n; i++) gives_back = gives_back && !(t->vocab.at[i].flags & (TOKEN_LSTRIP | TOKEN_RSTRIP));

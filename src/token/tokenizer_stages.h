@@ -12,6 +12,9 @@ int optional_bool(const json_t *object, const char *key, int *value, const char 
 
 const char *token_in_config(const json_t *config, const char *key);      /* tokenizer_config.json's, a string or an object with its "content"; NULL: none */
 json_t *added_to_json(const struct token *t);
+json_t *pre_tokenizer_to_json(const struct split_stage *stage, int n);   /* of bytes */
+json_t *template_to_json(const char *before, int64_t before_id, const char *behind, int64_t behind_id);     /* tokens around a text by itself; NULL: none */
+void token_spell(struct text *out, const struct tokenizer *t, uint32_t id);          /* as a vocabulary lists it: added tokens as they stand */
 
 int keep_string(struct tokenizer *t, const json_t *object, const char *key, const char **string, const char *what);
 

@@ -23,10 +23,9 @@ static json_t *write_stage(const struct split_stage *s)
     return json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", regex, "behavior", "Isolated", "invert", 0);
 }
 
-static json_t *write_pre_tokenizer(const struct tokenizer *t)
+json_t *pre_tokenizer_to_json(const struct split_stage *stage, int n)
 {
-    const struct split_stage *stage;
-    int n = split_stages(t->splitter, &stage), own = n > 0 && stage[n - 1].pattern == SPLIT_GPT2;   /* ByteLevel's own pattern */
+    int own = n > 0 && stage[n - 1].pattern == SPLIT_GPT2;   /* ByteLevel's own pattern */
     if (n - own == 0) return byte_level(own);
     json_t *steps = json_array();
     int failed = 0;
@@ -35,6 +34,30 @@ static json_t *write_pre_tokenizer(const struct tokenizer *t)
     if (!failed) return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", steps);
     json_decref(steps);
     return NULL;
+}
+
+static json_t *write_pre_tokenizer(const struct tokenizer *t)
+{
+    const struct split_stage *stage;
+    int n = split_stages(t->splitter, &stage);
+    return pre_tokenizer_to_json(stage, n);
+}
+
+static void add_around(json_t *single, json_t *specials, const char *name, int64_t id)
+{
+    if (!name) return;
+    json_array_append_new(single, json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", name, "type_id", 0));
+    json_object_set_new(specials, name, json_pack("{s:s, s:[I], s:[s]}", "id", name, "ids", (json_int_t)id, "tokens", name));
+}
+
+json_t *template_to_json(const char *before, int64_t before_id, const char *behind, int64_t behind_id)
+{
+    json_t *single = json_array(), *specials = json_object();
+    add_around(single, specials, before, before_id);
+    json_array_append_new(single, json_pack("{s:{s:s, s:i}}", "Sequence", "id", "A", "type_id", 0));
+    add_around(single, specials, behind, behind_id);
+    return json_pack("{s:s, s:o, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}], s:o}", "type", "TemplateProcessing", "single", single,
+                     "pair", "Sequence", "id", "A", "type_id", 0, "Sequence", "id", "B", "type_id", 1, "special_tokens", specials);
 }
 
 json_t *added_to_json(const struct token *t)
@@ -53,8 +76,7 @@ static int write_added(json_t *list, const struct tokenizer *t)
     return 0;
 }
 
-/* A token as the vocabulary lists it: added tokens as they stand. */
-static void spell(struct text *out, const struct tokenizer *t, uint32_t id)
+void token_spell(struct text *out, const struct tokenizer *t, uint32_t id)
 {
     const struct token *token = &t->vocab.at[id];
     if (t->kind == MODEL_BYTES && !(token->flags & TOKEN_ADDED)) alphabet_spell(out, token->bytes, token->size);
@@ -69,7 +91,7 @@ static int write_vocab(json_t *vocab, const struct tokenizer *t)
     for (uint32_t id = 0; id < t->vocab.n && !failed; id++) {
         if (!t->vocab.at[id].bytes) continue;
         text_clear(&key);
-        spell(&key, t, id);
+        token_spell(&key, t, id);
         failed = key.failed || json_object_set_new(vocab, key.at, json_integer(id));
     }
     text_free(&key);
@@ -84,9 +106,9 @@ static int write_merges(json_t *list, const struct tokenizer *t)
     int failed = 0;
     for (size_t i = 0; i < t->bpe.merges.n && !failed; i++) {
         text_clear(&line);
-        spell(&line, t, t->bpe.merges.at[i].left);
+        token_spell(&line, t, t->bpe.merges.at[i].left);
         text_add(&line, " ");
-        spell(&line, t, t->bpe.merges.at[i].right);
+        token_spell(&line, t, t->bpe.merges.at[i].right);
         failed = line.failed || json_array_append_new(list, json_string(line.at));
     }
     text_free(&line);

@@ -81,11 +81,9 @@ static int open_data(struct run *r)
 /* That of the data; else that of the model it starts from. */
 static int open_tokenizer(struct run *r)
 {
-    char beside[PATH_SIZE] = "";
-    const char *const folders[] = { r->data.folder, beside };
-    if (*r->from) TRY(model_folder(beside, r->from));
-    if (*beside) TRY(dataset_suits(&r->data, beside));
-    for (int i = 0; i < 2 && *folders[i] && !r->tokenizer; i++) TRY(tokenizer_open_in(&r->tokenizer, folders[i]));
+    if (*r->from) TRY(dataset_suits(&r->data, r->from));
+    TRY(tokenizer_open_in(&r->tokenizer, r->data.folder));
+    if (*r->from && !r->tokenizer) TRY(tokenizer_of_model(&r->tokenizer, r->from));
     r->around.tokenizer = r->tokenizer;
     r->around.end = r->tokenizer ? tokenizer_end(r->tokenizer) : r->data.end;
     return 0;
