@@ -1,0 +1,16 @@
+/* eval.h -- what nib eval is asked, and its half for items. */
+#ifndef CLI_EVAL_H
+#define CLI_EVAL_H
+#include "infer/answers.h"
+#include "infer/engine.h"
+
+struct eval_options {
+    const char *dataset, *text, *items, *split, *field, *prompts, *tokenizer, *dtype, *out;
+    int64_t block_size, stride, limit, seed, batch_size, threads;
+    int json;
+};
+
+/* Asks the model for its answers, prints how many are right, and writes them to o->out. */
+int eval_items(const struct eval_options *o, struct engine *e, const struct items *items, int64_t block);
+
+#endif
