@@ -501,6 +501,7 @@ int items_read(struct items *s, const char *path, enum prompts prompts)
 
 #ifdef FUZZ_ITEMS
 #include <sys/syscall.h>
+#include <unistd.h>
 
 static void check(const struct items *s)
 {
