@@ -251,7 +251,7 @@ static void lines_that_are_no_items(void **state)
     for (int i = 0; i < CHOICES_MOST; i++) text_add(&many, ", \"b\"");
     text_add(&many, "]}");
     write_text("bad.jsonl", many.at);
-    assert_fails(items_read(&s, "bad.jsonl", PROMPTS_HARNESS), E_DATA, "\"choices\" has 257 texts; at most 256 are expected");
+    assert_fails(items_read(&s, "bad.jsonl", PROMPTS_HARNESS), E_DATA, "257 choices; from 1 to 256 are expected");
     text_clear(&many);
     text_add(&many, "{\"text\": \"");
     for (int i = 0; i < 1 << 19; i++) text_add(&many, "a ");
@@ -451,6 +451,35 @@ static void answers_of_choices(void **state)
     json_decref(o);
 }
 
+/* Two items shown are those two by hand in the context of all others. */
+static void answers_behind_examples(void **state)
+{
+    struct items s;
+    (void)state;
+    write_text("abc.jsonl", "{\"query\": \"I\", \"choices\": [\"a\", \"b\"], \"gold\": 1}\n{\"query\": \"s\", \"choices\": [\"u\", \"e\"], \"gold\": 0}\n{\"query\": \"I\", \"choices\": [\"shall\", \"never\"], \"gold\": 0}\n");
+    write_text("c.jsonl", "{\"query\": \"I b\\n\\ns u\\n\\nI\", \"choices\": [\"shall\", \"never\"], \"gold\": 0}\n");
+    assert_ok(items_read(&s, "abc.jsonl", PROMPTS_PLAIN));
+    assert_ok(items_show(&s, 2));
+    assert_string_equal(s.shots.text, "I b\n\ns u\n\n");
+    assert_int_equal(s.at->line, 3);
+    assert_fails(items_show(&s, 1), E_USAGE, "abc.jsonl has 1 items");
+    items_free(&s);
+    runs("eval run --items=abc.jsonl --shots=2 --out=a.jsonl");
+    runs("eval run --items=c.jsonl --out=b.jsonl");
+    struct text a = { 0 }, b = { 0 };
+    assert_ok(file_read("a.jsonl", LIMIT, &a));
+    assert_ok(file_read("b.jsonl", LIMIT, &b));
+    assert_has(a.at, "{\"line\": 3, ");
+    assert_string_equal(strchr(a.at, ','), strchr(b.at, ','));
+    text_free(&a);
+    text_free(&b);
+    fails(E_USAGE, "abc.jsonl has 3 items", "eval run --items=abc.jsonl --shots=3");
+    put_u16s("good.bin", good_header, good_body, BODY);
+    fails(E_USAGE, "its items are encoded already", "eval run --items=good.bin --shots=1");
+    fails(E_USAGE, "--out, --limit and --shots are for --items", "eval run --dataset=play --shots=1");
+    fails(E_USAGE, "--stride is for --text and --dataset", "eval run --items=abc.jsonl --stride=1");
+}
+
 /* What nib sample writes is what a cloze is right about. */
 static void answers_of_a_cloze(void **state)
 {
@@ -606,6 +635,7 @@ int main(void)
         cmocka_unit_test(choices_of_llmc),
         cmocka_unit_test(bad_choices_of_llmc),
         cmocka_unit_test(answers_of_choices),
+        cmocka_unit_test(answers_behind_examples),
         cmocka_unit_test(answers_of_a_cloze),
         cmocka_unit_test(what_cannot_be_asked),
         cmocka_unit_test(choices_are_written),

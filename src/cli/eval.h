@@ -6,7 +6,7 @@
 
 struct eval_options {
     const char *dataset, *text, *items, *split, *field, *prompts, *tokenizer, *dtype, *out;
-    int64_t block_size, stride, limit, seed, batch_size, threads;
+    int64_t block_size, stride, limit, seed, shots, batch_size, threads;
     int json;
 };
 

@@ -20,6 +20,7 @@ static const struct option table[] = {
     { FIELD(block_size), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 20, .group = "data", .help = "tokens of a window; 0: the model's context (items: at most 4096)" },
     { FIELD(stride), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 20, .group = "data", .help = "windows begin so many tokens apart, and of each what is new counts; half the block_size is usual for perplexities; 0: windows do not overlap" },
     { FIELD(prompts), .kind = OPTION_TEXT, .initial = "harness", .choices = "harness|plain", .group = "items", .help = "harness: contexts as lm-evaluation-harness makes them; plain: texts as they stand, as in llm.c" },
+    { FIELD(shots), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 10, .group = "items", .help = "the first so many items stand, answered, before each of the others" },
     { FIELD(limit), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 30, .group = "items", .help = "only so many of them; 0: all" },
     { FIELD(seed), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1LL << 53, .group = "items", .help = "which of them --limit leaves: a random choice; 0: the first" },
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "machine", .help = "text, items: auto: the model folder's own; else gpt2, or a file" },
@@ -208,19 +209,26 @@ static int run_on_items(const struct eval_options *o, struct engine *e, const ch
     return eval_items(o, e, items, block);
 }
 
+static int open_and_ask(const struct eval_options *o, const char *folder, const struct engine_options *eo, const struct items *items)
+{
+    struct engine e;
+    TRY(engine_open(&e, folder, eo));
+    int code = run_on_items(o, &e, folder, eo->context, items);
+    engine_close(&e);
+    return code;
+}
+
 static int on_items(const struct eval_options *o, const char *folder, struct text *notices)
 {
     struct config c;
-    struct engine e;
     struct engine_options eo = options_for(o);
     struct items items;
     (void)notices;
     TRY(choose_sizes(o, folder, &c, &eo.context, &eo.scores));
     TRY(items_read(&items, o->items, strcmp(o->prompts, "plain") ? PROMPTS_HARNESS : PROMPTS_PLAIN));
+    int code = o->shots ? items_show(&items, (size_t)o->shots) : 0;
     if (o->limit) items_limit(&items, (size_t)o->limit, (uint64_t)o->seed);
-    int code = engine_open(&e, folder, &eo);
-    if (!code) code = run_on_items(o, &e, folder, eo.context, &items);
-    engine_close(&e);
+    if (!code) code = open_and_ask(o, folder, &eo, &items);
     items_free(&items);
     return code;
 }
@@ -233,6 +241,8 @@ static int eval(struct options *options, int argc, char **argv)
     char folder[PATH_SIZE];
     FAIL_IF(!argc, E_USAGE, "nib eval MODEL --dataset=DIR: which model?");
     FAIL_IF(!o->dataset + !o->text + !o->items != 2, E_USAGE, "nib eval %s --dataset=DIR, --text=FILE or --items=FILE: one of the three says on which data", argv[0]);
+    FAIL_IF(!o->items && (o->out || o->limit || o->shots), E_USAGE, "--out, --limit and --shots are for --items");
+    FAIL_IF(o->items && o->stride, E_USAGE, "--stride is for --text and --dataset");
     TRY(cpu_init(NULL, (int)o->threads));
     TRY(hub_find(folder, argv[0], screen_transfer, argv[0]));
     return (o->dataset ? on_dataset : o->text ? on_text : on_items)(o, folder, options->notices);

@@ -34,11 +34,13 @@ static size_t without_blanks(const char *text, size_t n)
 static int encode_pair(struct asking *a, const struct choice *c, size_t *from)
 {
     const struct tokenizer *t = a->tokenizer;
-    size_t n, context = without_blanks(c->context.text, c->context.n);
+    size_t n, context;
     const uint32_t *front = tokenizer_template(t, 0, &n);
     int64_t end = tokenizer_end(t);
     text_clear(&a->text);
+    text_bytes(&a->text, a->items->shots.text ? a->items->shots.text : "", a->items->shots.n);
     text_bytes(&a->text, c->context.text, c->context.n);
+    context = a->text.failed ? 0 : without_blanks(a->text.at, a->text.size);
     text_bytes(&a->text, c->continuation.text, c->continuation.n);
     FAIL_IF(a->text.failed, E_MEMORY, "no memory for a question");
     a->ids.n = a->before.n = 0;

@@ -30,9 +30,9 @@ struct tally {
 double tally_share(const struct tally *t, enum measure m, double *error);        /* right answers, and their standard error; NAN: not known */
 double tally_loss(const struct tally *t, double *error);                         /* the mean of -log p of the right answers, nats an item */
 
-/* Asks for all items, in order, and hands every answer to visit (may be NULL).  A text is encoded with what its context ends in, and the tokens of the
- * context are those that it would have by itself without white space at its end; before it stands what the tokenizer puts before a text,
- * or, if the context is empty, the end-of-text token.  tokenizer NULL: items are ids. */
+/* Asks for all items, in order, and hands every answer to visit (may be NULL).  A context and what follows are encoded together; as many of
+ * the tokens are the context's as it has by itself, without white space at its end.  Before them stands what the tokenizer puts before a
+ * text, or, if the context is empty, the end-of-text token.  tokenizer NULL: items are ids. */
 int answers_each(struct scorer *s, const struct tokenizer *tokenizer, const struct items *items, struct tally *tally,
                  int (*visit)(void *context, const struct answer *a), void *context);
 

@@ -2,7 +2,8 @@
  *
  * A text is seen in windows of at most `block` ids, each id foretelling the next.  The next window begins `stride` ids behind; of one that
  * overlaps the one before only what is new counts, so that each id but the first of a text counts once, and sees at least block - stride
- * ids before it (after the first window).  Perplexities of GPT-2 on WikiText are usually of stride = block / 2; stride = block is quickest and says more than is. */
+ * ids before it (after the first window).  Perplexities of GPT-2 on WikiText are usually those of stride = block / 2; stride = block is quickest, but the
+ * first ids of each window see little, so that its perplexity is higher. */
 #ifndef INFER_EVALUATE_H
 #define INFER_EVALUATE_H
 #include "file/documents.h"

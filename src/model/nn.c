@@ -155,7 +155,7 @@ tensor *nn_head(tensor *x, tensor *w, tensor *b)
 {
     if (!x) return NULL;
     struct rows *wanted = graph_rows(x->g, "wanted");
-    if (graph_phase(x->g) != INFER && !wanted) {
+    if (graph_phase(x->g) == TRAIN || (graph_phase(x->g) == EVAL && !wanted)) {
         tensor *targets = t_input(x->rows, "targets", 1, I32);
         return t_head_loss(x, w, b, targets, NULL, (struct loss){ .ignore = -1 });
     }

@@ -64,6 +64,24 @@ void items_limit(struct items *s, size_t count, uint64_t seed)
         if (!seed || rng_below(rng_key(seed, rng_hash("items")), i, all - i) < count - s->n) s->at[s->n++] = s->at[i];
 }
 
+int items_show(struct items *s, size_t count)
+{
+    struct text t = { 0 };
+    FAIL_IF(count >= s->n, E_USAGE, "%s has %zu items: %zu cannot be shown with their answers and leave one to ask", s->path, s->n, count);
+    FAIL_IF(s->at->choice->context.ids, E_USAGE, "%s: its items are encoded already, so none can stand before another", s->path);
+    for (size_t i = 0; i < count; i++) {
+        const struct choice *right = &s->at[i].choice[s->at[i].answer];
+        text_format(&t, "%s%s\n\n", right->context.text, right->continuation.text);
+    }
+    char *copy = t.failed ? NULL : arena_copy(&s->memory, t.size ? t.at : "");
+    s->shots = (struct passage){ .text = copy, .n = t.size };
+    text_free(&t);
+    FAIL_IF(!copy, E_MEMORY, "%s: no memory for its items", s->path);
+    s->n -= count;
+    memmove(s->at, s->at + count, s->n * sizeof *s->at);
+    return 0;
+}
+
 /* ---- texts ---- */
 
 static int is_blank(char c) { return c && strchr(" \t\n\v\f\r", c); }
@@ -211,7 +229,6 @@ static int check_list(const struct reader_of_items *r, const json_t *list, const
     json_t *text;
     FAIL_IF(!json_is_array(list), E_DATA, "%s: \"%s\" must be a list of texts", r->what, key);
     json_array_foreach (list, i, text) FAIL_IF(!json_is_string(text), E_DATA, "%s: \"%s\" must be a list of texts; number %zu is none", r->what, key, i);
-    FAIL_IF(json_array_size(list) > CHOICES_MOST, E_DATA, "%s: \"%s\" has %zu texts; at most %d are expected", r->what, key, json_array_size(list), CHOICES_MOST);
     return 0;
 }
 

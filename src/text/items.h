@@ -39,6 +39,7 @@ struct items {
     const char *path;                    /* the caller's */
     const char *kind;                    /* "HellaSwag" ... */
     int is_cloze;
+    struct passage shots;                /* stands before every context */
     struct arena memory;                 /* of all that items point to */
 };
 
@@ -49,6 +50,9 @@ int  items_read(struct items *s, const char *path, enum prompts prompts);
 void items_free(struct items *s);
 /* Keeps `count` of them, in their order: the first (seed 0), or a choice by the seed in which each has the same chance. */
 void items_limit(struct items *s, size_t count, uint64_t seed);
+/* Takes the first `count` items out and puts them, answered, an empty line behind each, before the contexts of the others.  E_USAGE: none would be
+ * left, or they are ids. */
+int  items_show(struct items *s, size_t count);
 
 /* For readers of other files: an item with so many choices, zeroed; NULL: no memory. */
 struct item *items_new(struct items *s, int choices);

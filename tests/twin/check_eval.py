@@ -189,6 +189,10 @@ def check_questions(folder, model, tokenizer):
     pairs = [[pair(tokenizer, q, between(q, c)) for c in cs] for q, cs, _ in asked]
     compare_choices("choices", folder, model, pairs, write_lines(folder / "choices.jsonl", general), lengths, answers)
 
+    shown = "".join(q + between(q, c[a]) + "\n\n" for q, c, a in asked[:2])
+    compare_choices("choices, two shown before", folder, model, [[pair(tokenizer, shown + q, between(q, c)) for c in cs] for q, cs, _ in asked[2:]], folder / "choices.jsonl",
+                    lengths[2:], answers[2:], "--shots=2")
+
     pairs = [[pair(tokenizer, f"Question: {q}\nAnswer:", " " + c) for c in cs] for q, cs, _ in asked]
     arc = [dict(question=q, choices=dict(text=c, label=list("ABCD")[:len(c)]), answerKey="ABCD"[a]) for q, c, a in asked]
     compare_choices("ARC", folder, model, pairs, write_lines(folder / "arc.jsonl", arc), lengths, answers)
