@@ -262,6 +262,23 @@ static void lines_that_are_no_items(void **state)
     text_free(&many);
 }
 
+/* A million brackets that nobody closes, and as many blanks, take a moment: each is looked at once or twice. */
+static void long_lines(void **state)
+{
+    struct text t = { 0 };
+    struct items s;
+    (void)state;
+    text_add(&t, "{\"ctx\": \"a\", \"label\": 0, \"endings\": [\"");
+    for (int i = 0; i < 500000; i++) text_add(&t, "[");
+    for (int i = 0; i < 500000; i++) text_add(&t, " ");
+    text_add(&t, "b\"]}");
+    write_text("long.jsonl", t.at);
+    assert_ok(items_read(&s, "long.jsonl", PROMPTS_HARNESS));
+    assert_int_equal(s.at->choice->characters, 500000 + 250000 + 1);
+    items_free(&s);
+    text_free(&t);
+}
+
 static void write_numbered(const char *path, int n)
 {
     struct text t = { 0 };
@@ -631,6 +648,7 @@ int main(void)
         cmocka_unit_test(too_long),
         cmocka_unit_test(lines_become_items),
         cmocka_unit_test(lines_that_are_no_items),
+        cmocka_unit_test(long_lines),
         cmocka_unit_test(some_of_the_items),
         cmocka_unit_test(choices_of_llmc),
         cmocka_unit_test(bad_choices_of_llmc),

@@ -110,13 +110,13 @@ static void replace(struct text *t, const char *from, const char *to)
     *t = out;
 }
 
-/* Takes out what stands in brackets, from each [ to the next ] of the line. */
+/* Takes out what stands in brackets, from each [ to the next ] of the line.  That or the line's end is looked for once, however many [ stand before it. */
 static void remove_brackets(struct text *t)
 {
-    size_t to = 0;
+    size_t to = 0, end = 0;
     for (size_t i = 0; !t->failed && i < t->size;) {
-        size_t line = t->at[i] == '[' ? strcspn(t->at + i, "]\n") : 0;
-        if (line && t->at[i + line] == ']') i += line + 1;
+        if (t->at[i] == '[' && end <= i) end = i + strcspn(t->at + i, "]\n");
+        if (t->at[i] == '[' && t->at[end] == ']') i = end + 1;
         else t->at[to++] = t->at[i++];
     }
     if (!t->failed) t->at[t->size = to] = 0;
