@@ -549,6 +549,23 @@ static void what_cannot_be_asked(void **state)
     fails_how(HOW(.file_limit = 8), E_IO, "cannot write a.jsonl", "eval run --items=many.jsonl --out=a.jsonl --threads=1");
 }
 
+/* A model without numbers has no answers; of text its loss is said as it is, which JSON calls null. */
+static void damaged_weights(void **state)
+{
+    struct text t = { 0 };
+    (void)state;
+    copy_folder("run", "damaged");
+    assert_ok(file_read("damaged/model.safetensors", LIMIT, &t));
+    memset(t.at + t.size - 64, 0xff, 64);
+    assert_ok(file_write("damaged/model.safetensors", t.at, t.size));
+    text_free(&t);
+    fails(E_MODEL, "the model's logits are not numbers", "eval damaged --items=many.jsonl --out=a.jsonl");
+    runs("eval damaged --text=play.txt --json");
+    json_t *o = printed();
+    assert_true(json_is_null(json_object_get(o, "loss")) && !json_object_get(o, "loss_stderr") && json_is_null(json_object_get(o, "perplexity")));
+    json_decref(o);
+}
+
 /* ---- windows ---- */
 
 /* The loss of ids by windows that are cut by hand, a run each. */
@@ -657,6 +674,7 @@ int main(void)
         cmocka_unit_test(answers_of_a_cloze),
         cmocka_unit_test(what_cannot_be_asked),
         cmocka_unit_test(choices_are_written),
+        cmocka_unit_test(damaged_weights),
         cmocka_unit_test(windows_that_overlap),
         cmocka_unit_test(texts_and_sets),
     };

@@ -28,7 +28,7 @@ static void add_list(struct text *out, const char *key, const struct answer *a, 
     text_add(out, "]");
 }
 
-static void add_log_p(struct text *out, const struct answer *a, int i) { text_format(out, "%.6f", a->score[i].log_p); }
+static void add_log_p(struct text *out, const struct answer *a, int i) { text_add(out, eval_number((char[NUMBER_SIZE]){ 0 }, 6, a->score[i].log_p)); }
 static void add_tokens(struct text *out, const struct answer *a, int i) { text_format(out, "%lld", (long long)a->score[i].tokens); }
 static void add_characters(struct text *out, const struct answer *a, int i) { text_format(out, "%zu", a->item->choice[i].characters); }
 static void add_cut(struct text *out, const struct answer *a, int i) { text_format(out, "%lld", (long long)a->score[i].cut); }
@@ -37,8 +37,9 @@ static void write_answer(struct text *out, const struct answer *a, int is_cloze)
 {
     text_format(out, "{\"line\": %llu", (unsigned long long)a->item->line);
     if (is_cloze) {
-        text_format(out, ", \"right\": %s, \"log_p\": %.6f, \"tokens\": %lld, \"cut\": %lld}\n", a->score->greedy ? "true" : "false", a->score->log_p,
-                    (long long)a->score->tokens, (long long)a->score->cut);
+        text_format(out, ", \"right\": %s, \"log_p\": ", a->score->greedy ? "true" : "false");
+        add_log_p(out, a, 0);
+        text_format(out, ", \"tokens\": %lld, \"cut\": %lld}\n", (long long)a->score->tokens, (long long)a->score->cut);
         return;
     }
     text_format(out, ", \"answer\": %d", a->item->answer);
@@ -81,9 +82,10 @@ static void print_json(const struct eval_options *o, const struct items *items, 
         if (isfinite(share) && isfinite(error)) printf(", \"%s_stderr\": %.6f", measures[m].key, error);
     }
     if (items->is_cloze) {
+        char perplexity[NUMBER_SIZE], token_loss[NUMBER_SIZE], of_it[NUMBER_SIZE];
         double error, loss = tally_loss(t, &error);
-        printf(", \"perplexity\": %.4f, \"token_loss\": %.6f", exp(loss), -t->log_p / (double)t->tokens);
-        if (isfinite(error)) printf(", \"perplexity_stderr\": %.4f", exp(loss) * error);
+        printf(", \"perplexity\": %s, \"perplexity_stderr\": %s, \"token_loss\": %s", eval_number(perplexity, 4, exp(loss)), eval_number(of_it, 4, exp(loss) * error),
+               eval_number(token_loss, 6, -t->log_p / (double)t->tokens));
     } else {
         printf(", \"chance\": %.6f", t->chance);
     }

@@ -70,15 +70,24 @@ static void on_window(void *context, size_t now, size_t all)
     screen_line(line, 0);
 }
 
-/* A number that JSON has no word for is left out. */
+const char *eval_number(char out[NUMBER_SIZE], int digits, double value)
+{
+    if (isfinite(value)) snprintf(out, NUMBER_SIZE, "%.*f", digits, value);
+    else strcpy(out, "null");
+    return out;
+}
+
+/* What is not known is left out. */
 static void print_number(const char *key, int digits, double value)
 {
-    if (isfinite(value)) printf(", \"%s\": %.*f", key, digits, value);
+    char number[NUMBER_SIZE];
+    if (isfinite(value)) printf(", \"%s\": %s", key, eval_number(number, digits, value));
 }
 
 static void print_json(const struct eval_options *o, const struct evaluation *e, int64_t block, double floor)
 {
-    printf("{\"loss\": %.6f, \"perplexity\": %.4f, \"tokens\": %lld", e->loss, exp(e->loss), (long long)e->tokens);
+    char loss[NUMBER_SIZE], perplexity[NUMBER_SIZE];
+    printf("{\"loss\": %s, \"perplexity\": %s, \"tokens\": %lld", eval_number(loss, 6, e->loss), eval_number(perplexity, 4, exp(e->loss)), (long long)e->tokens);
     print_number("loss_stderr", 6, e->error);
     print_number("perplexity_stderr", 4, exp(e->loss) * e->error);
     print_number("bits_per_byte", 6, evaluation_bits(e));

@@ -161,7 +161,7 @@ double tally_share(const struct tally *t, enum measure m, double *error)
 
 double tally_loss(const struct tally *t, double *error)
 {
-    double n = (double)t->items, mean = -t->log_p / n;
-    *error = n > 1 ? sqrt(fmax(t->squares / n - mean * mean, 0) / (n - 1)) : NAN;
+    double n = (double)t->items, mean = -t->log_p / n, variance = t->squares / n - mean * mean;
+    *error = n > 1 ? sqrt((variance < 0 ? 0 : variance) / (n - 1)) : NAN;
     return mean;
 }

@@ -43,7 +43,7 @@ static int finish(const struct loss_sums *s, struct evaluation *e, const char *w
 {
     FAIL_IF(!s->tokens, E_DATA, "%s: too short to be evaluated", what);
     double n = (double)s->tokens, k = (double)s->windows, loss = s->nats / n, off = s->squares - 2 * loss * s->products + loss * loss * s->sizes;
-    *e = (struct evaluation){ .loss = loss, .error = k > 1 ? sqrt(fmax(off, 0) * k / (k - 1)) / n : NAN, .tokens = s->tokens, .windows = s->windows, .bytes = s->bytes };
+    *e = (struct evaluation){ .loss = loss, .error = k > 1 ? sqrt((off < 0 ? 0 : off) * k / (k - 1)) / n : NAN, .tokens = s->tokens, .windows = s->windows, .bytes = s->bytes };
     return 0;
 }
 

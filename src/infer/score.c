@@ -61,6 +61,7 @@ int scorer_finish(struct scorer *s)
         struct score *score = s->wanted[i].score;
         int is_top;
         score->log_p += log_p_of(logits + i * s->vocab, s->vocab, s->wanted[i].target, &is_top);
+        FAIL_IF(isnan(score->log_p), E_MODEL, "the model's logits are not numbers: its weights are damaged");
         score->greedy &= is_top;
         score->left--;
     }

@@ -33,6 +33,6 @@ void scorer_free(struct scorer *s);      /* the plan goes with the weights */
 /* The pair of ids 0 .. from - 1 and from .. n - 1, 0 < from < n.  *out is complete when nothing of it is left, at the latest after
  * scorer_finish.  A pair that is too long loses its first ids; E_DATA: even then the continuation has no place. */
 int  scorer_add(struct scorer *s, const uint32_t *ids, size_t n, size_t from, struct score *out);
-int  scorer_finish(struct scorer *s);
+int  scorer_finish(struct scorer *s);    /* E_MODEL: logits are not numbers */
 
 #endif
