@@ -24,9 +24,12 @@ enum { FEW = 150, SOON = 60, WORKS = 1, MEMORY = 1 << 30, LARGEST = 1 << 24, MOS
 static const struct verb { const char *words, *usual, *last; int writes, works, several; } verbs[] = {
     { "data", "my.txt", "", 1, 0, 0 },
     { "data info", "data/my", "", 0, 0, 0 },
+    { "data choices", "quiz.jsonl --tokenizer=tok", "", 1, 0, 0 },
     { "train", "--dataset=my", TINY " --max_iters=2", 1, 1, 0 },
     { "sample", "good", "--max_new_tokens=9", 0, 1, 0 },
-    { "eval", "good --dataset=my", "", 0, 1, 0 },
+    { "eval", "good --dataset=my", "", 1, 1, 0 },
+    { "eval", "good --text=my.txt", "", 1, 1, 0 },
+    { "eval", "good --items=quiz.jsonl", "", 1, 1, 0 },
     { "info", "good", "", 0, 0, 0 },
     { "watch", "good", "", 0, 0, 0 },
     { "report", "good", "", 1, 0, 0 },
@@ -61,7 +64,7 @@ static const char *const texts[] = {
 };
 /* pipe: somebody writes to it.  No folder outside of the box: there nothing may change, and the user may have any folder written. */
 static const char *const paths[] = {
-    "my.txt", "notes.jsonl", "text.gz", "cut.gz", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "fuzz.conf", "fuzz.py", "good", "data", "data/my", "my", "tok", "tok/tokenizer.json", "good/config.json",
+    "my.txt", "notes.jsonl", "quiz.jsonl", "text.gz", "cut.gz", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "fuzz.conf", "fuzz.py", "good", "data", "data/my", "my", "tok", "tok/tokenizer.json", "good/config.json",
     "good/model.safetensors", "folder", "loop", "dangling", ".", "./", "absent", "absent/deeper", "my.txt/x", "../pipe", "../outside/secret.txt", "FILE:my.txt", "FILE:../outside/secret.txt",
     "FILE:folder", "FILE:", "/dev/null", "/dev/zero", "/dev/full", "/dev/stdin", "/proc/self/mem", "/proc/self/exe",
 };
@@ -200,6 +203,7 @@ static int set_up(void **state)
 {
     if (enter_program(state)) return -1;
     write_play("my.txt", 30);
+    write_text("quiz.jsonl", "{\"query\": \"I\", \"choices\": [\"shall\", \"never\"], \"gold\": 0}\n");
     write_text("notes.jsonl", "{\"text\": \"one\"}\n{\"text\": \"two\"}\n");
     write_text("empty.txt", "");
     write_text("latin.txt", "caf\xe9\n");
@@ -210,7 +214,7 @@ static int set_up(void **state)
     write_gz("cut.gz", 20);
     assert_int_equal(mkdir("folder", 0755) | symlink("loop", "loop") | symlink("nowhere", "dangling"), 0);
     if (run("data my.txt") || run("tokenizer train my.txt --out tok --vocab=300") || run("train --dataset=my --out_dir=good " TINY " --max_iters=1")) return print_error("%s", ERR), -1;
-    static const char *const inside[] = { "my.txt", "notes.jsonl", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "text.gz", "cut.gz", "folder", "loop", "dangling", "data", "tok", "good" };
+    static const char *const inside[] = { "my.txt", "notes.jsonl", "quiz.jsonl", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "text.gz", "cut.gz", "folder", "loop", "dangling", "data", "tok", "good" };
     assert_int_equal(mkdir("template", 0755) | mkdir("outside", 0755) | mkdir("tmp", 0755), 0);
     for (size_t i = 0; i < sizeof inside / sizeof *inside; i++) {
         char to[64];

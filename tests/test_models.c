@@ -219,9 +219,9 @@ static void cached_decoding(void **state)
 }
 
 /* Where space `wanted` is open, only its rows get logits: in the order asked for, twice if asked twice. */
-static void check_wanted(const struct golden *g, enum dtype type)
+static void check_wanted_in(enum phase phase, const struct golden *g, enum dtype type)
 {
-    const struct batch b = with_state(g->batch);
+    const struct batch b = phase == INFER ? with_state(g->batch) : g->batch;
     const struct space spaces[] = { { "text", b.rows, b.seqs }, { "wanted", 4, 0 } };
     const int32_t wanted[] = { b.rows - 1, 2, 2, 0 };
     const float *logits = golden_data(g, "", "logits", F32);
@@ -231,7 +231,7 @@ static void check_wanted(const struct golden *g, enum dtype type)
     struct plan *p;
     assert_ok(weights_new(&w, &cpu_backend, FROZEN));
     weights_state_rows(w, b.rows);
-    assert_ok(graph_open(&own, w, INFER, type, spaces, 2));
+    assert_ok(graph_open(&own, w, phase, type, spaces, 2));
     tensor *out = g->model->build(own, &g->c);
     assert_ok(plan_new(&p, own, &out, 1, &plain));
     load_golden(w, g);
@@ -241,6 +241,12 @@ static void check_wanted(const struct golden *g, enum dtype type)
         for (int i = 0; i < n; i++) assert_near(got + (size_t)i * V, logits + (size_t)wanted[i] * V, V, value_bound(type), g->name, "wanted logits");
     }
     weights_free(w);
+}
+
+static void check_wanted(const struct golden *g, enum dtype type)
+{
+    check_wanted_in(INFER, g, type);
+    check_wanted_in(EVAL, g, type);
 }
 
 static void wanted_rows(void **state)

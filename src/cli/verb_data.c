@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "text/dataset.h"
+#include "text/llmc_choices.h"
 #include "text/prepare.h"
 
 struct data_options { const char *out, *tokenizer, *field, *val, *file, *format; int64_t count, seed, threads, shard_size; };
@@ -68,16 +69,34 @@ int cli_tell_data(const char *name)
     return code;
 }
 
+/* Items with choices, encoded as llm.c reads them. */
+static int write_choices(const struct data_options *o, const char *path)
+{
+    struct items items;
+    struct tokenizer *t = NULL;
+    const char *name = strcmp(o->tokenizer, "auto") ? o->tokenizer : "gpt2";
+    FAIL_IF(!o->out, E_USAGE, "nib data choices %s --out=FILE.bin: which file is to be written?", path);
+    TRY(items_read(&items, path, PROMPTS_PLAIN));
+    int code = items.is_cloze || items.at->choice->context.ids ? error_set(E_DATA, __FILE__, __LINE__, "%s: its items have no choices that could be encoded", path) : tokenizer_find(&t, name, NULL);
+    if (!code) code = llmc_choices_write(&items, t, o->out);
+    if (!code) printf("%s: %zu items of %s\n", o->out, items.n, items.kind);
+    tokenizer_free(t);
+    items_free(&items);
+    return code;
+}
+
 static int data(struct options *options, int argc, char **argv)
 {
     FAIL_IF(!argc, E_USAGE, "nib data INPUT ...: which text?");
     FAIL_IF(!strcmp(argv[0], "info") && argc != 2, E_USAGE, "nib data info DIR: which folder?");
+    FAIL_IF(!strcmp(argv[0], "choices") && argc != 2, E_USAGE, "nib data choices FILE --out=FILE.bin: which items?");
+    if (!strcmp(argv[0], "choices")) return write_choices(options->values, argv[1]);
     return strcmp(argv[0], "info") ? prepare_all(options->values, argc, argv, options->notices) : cli_tell_data(argv[1]);
 }
 
 int verb_data(int argc, char **argv)
 {
     struct data_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1 << 20, 0, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\nnib data info DIR\n\n"
-                                      "Prepares text for training: files or folders of text or JSON lines, plain or .gz; info says what was prepared.\n\n", data }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1 << 20, 0, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\nnib data info DIR\nnib data choices FILE --out FILE.bin\n\n"
+                                      "Prepares text for training: files or folders of text or JSON lines, plain or .gz; info says what was prepared;\nchoices encodes questions (HellaSwag ...) as llm.c reads them.\n\n", data }, &o, argc, argv);
 }

@@ -8,8 +8,6 @@
 #include "base/error.h"
 #include "base/rng.h"
 
-enum { NO_TARGET = -1 };
-
 int batch_open(struct batch *b, int64_t max_rows, int64_t max_seqs)
 {
     size_t rows = (size_t)max_rows;
@@ -35,9 +33,9 @@ void batch_close(struct batch *b)
 }
 
 void batch_clear(struct batch *b) { b->rows = b->seqs = b->valid = 0; }
+int batch_holds(const struct batch *b, int64_t n) { return n <= b->max_rows - b->rows && b->seqs < b->max_seqs; }
 
-/* A sequence of n rows whose ids and targets are already in place. */
-static void place_sequence(struct batch *b, int64_t n, int64_t number)
+void batch_place(struct batch *b, int64_t n, int64_t number)
 {
     int64_t row = b->rows;
     for (int64_t i = 0; i < n; i++) {
@@ -51,30 +49,30 @@ static void place_sequence(struct batch *b, int64_t n, int64_t number)
 
 void batch_add(struct batch *b, const struct dataset *d, enum split s, size_t at, int64_t n, int64_t number)
 {
-    assert(b->rows + n <= b->max_rows && b->seqs < b->max_seqs);
+    assert(batch_holds(b, n));
     dataset_window(d, s, at, n, b->ids + b->rows, b->targets + b->rows);
-    place_sequence(b, n, number);
+    batch_place(b, n, number);
 }
 
 void batch_add_ids(struct batch *b, const int32_t *ids, const int32_t *targets, int64_t n, int64_t number)
 {
-    assert(n > 0 && b->rows + n <= b->max_rows && b->seqs < b->max_seqs);
+    assert(n > 0 && batch_holds(b, n));
     memcpy(b->ids + b->rows, ids, (size_t)n * sizeof *ids);
     if (targets) memcpy(b->targets + b->rows, targets, (size_t)n * sizeof *targets);
     else memcpy(b->targets + b->rows, ids + 1, (size_t)(n - 1) * sizeof *ids);
     if (!targets) b->targets[b->rows + n - 1] = NO_TARGET;
-    place_sequence(b, n, number);
+    batch_place(b, n, number);
 }
 
 void batch_add_random(struct batch *b, int64_t vocab, int64_t n, uint64_t key, int64_t number)
 {
-    assert(b->rows + n <= b->max_rows && b->seqs < b->max_seqs);
+    assert(batch_holds(b, n));
     for (int64_t k = 0; k <= n; k++) {
         int32_t id = (int32_t)rng_below(key, (uint64_t)(number * (n + 1) + k), (uint64_t)vocab);
         if (k < n) b->ids[b->rows + k] = id;
         if (k > 0) b->targets[b->rows + k - 1] = id;
     }
-    place_sequence(b, n, number & INT32_MAX);
+    batch_place(b, n, number & INT32_MAX);
 }
 
 int batch_bind(const struct batch *b, struct plan *p)

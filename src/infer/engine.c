@@ -25,9 +25,11 @@ static int plan_eval(struct engine *e, const struct engine_options *o)
 /* After weights_new: all that weights_place must know. */
 static int plan_all(struct engine *e, const struct engine_options *o)
 {
-    TRY(config_fits(&e->config, o->rows > o->streams ? o->rows : o->streams));
+    int64_t most = o->rows > o->scores ? o->rows : o->scores;
+    TRY(config_fits(&e->config, most > o->streams ? most : o->streams));
     if (o->streams) TRY(session_plan(&e->session, e->weights, e->model, &e->config, o->type, o->streams));
     if (o->rows) TRY(plan_eval(e, o));
+    if (o->scores) TRY(scorer_plan(&e->scorer, e->weights, e->model, &e->config, o->type, o->scores));
     weights_state_rows(e->weights, o->streams * e->config.context);
     return 0;
 }
@@ -79,6 +81,7 @@ int engine_make(struct engine *e, const struct model *m, const struct config *c,
 void engine_close(struct engine *e)
 {
     session_free(&e->session);
+    scorer_free(&e->scorer);
     batch_close(&e->batch);
     weights_free(e->weights);
     model_close(&e->files);

@@ -2,12 +2,14 @@
 #ifndef INFER_ENGINE_H
 #define INFER_ENGINE_H
 #include "infer/evaluate.h"
+#include "infer/score.h"
 #include "infer/session.h"
 
 struct engine_options {
     enum dtype type;                     /* of activations; BF16 also keeps the matrices so */
     int streams;                         /* a session of so many texts; 0: none */
     int64_t rows;                        /* an evaluation plan of so many rows; 0: none */
+    int64_t scores;                      /* a scorer by runs of so many rows; 0: none */
     int64_t context;                     /* at most so many positions; 0: all the model has */
     const char *tokenizer;               /* NULL: the model's own (tokenizer_of_model); else a path or "gpt2" */
 };
@@ -19,6 +21,7 @@ struct engine {
     struct model_files files;
     struct weights *weights;
     struct session session;
+    struct scorer scorer;
     struct plan *eval;
     struct batch batch;                  /* of the evaluation plan's size */
 };

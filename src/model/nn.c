@@ -154,11 +154,11 @@ tensor *nn_store(tensor *k, tensor *v, const char *name)
 tensor *nn_head(tensor *x, tensor *w, tensor *b)
 {
     if (!x) return NULL;
-    if (graph_phase(x->g) != INFER) {
+    struct rows *wanted = graph_rows(x->g, "wanted");
+    if (graph_phase(x->g) == TRAIN || (graph_phase(x->g) == EVAL && !wanted)) {
         tensor *targets = t_input(x->rows, "targets", 1, I32);
         return t_head_loss(x, w, b, targets, NULL, (struct loss){ .ignore = -1 });
     }
-    struct rows *wanted = graph_rows(x->g, "wanted");
     if (wanted && wanted != x->rows) {
         tensor *pick = t_input(wanted, "wanted", 1, I32);
         x = t_rows(x, NULL, pick);

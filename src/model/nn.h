@@ -26,7 +26,7 @@ tensor *nn_store(tensor *k, tensor *v, const char *name);            /* k and v 
 
 tensor *nn_table(graph *g, int64_t n, int64_t width, const char *name);      /* (n, width) */
 
-/* TRAIN, EVAL: losses a row (N, 1) against input `targets`, -1 ignored.  INFER: logits (wanted, V), f32. */
+/* TRAIN, EVAL: losses a row (N, 1) against input `targets`, -1 ignored.  INFER, and EVAL with a space `wanted`: logits (wanted, V), f32. */
 tensor *nn_head(tensor *x, tensor *w, tensor *b);
 
 #endif
