@@ -34,15 +34,34 @@ static int64_t document_size(const struct split_tokens *t, size_t i, int64_t mos
 static int finish(struct plan *p, struct batch *b, const struct dataset *d, double *sum, struct evaluation *e)
 {
     TRY(evaluate_batch(p, b, sum, &e->tokens));
-    FAIL_IF(!e->tokens, E_DATA, "%s: the split is too short to be evaluated", d->folder);
+    FAIL_IF(!e->tokens, E_DATA, "%s: the split is too short to be evaluated, or the block for its conversations", d->folder);
     e->loss = *sum / (double)e->tokens;
     return 0;
+}
+
+/* So many of a split's conversations, or each once; those that are too long have no answer that can be asked for. */
+static int evaluate_conversations(struct plan *p, struct batch *b, const struct dataset *d, enum split s, int64_t block, size_t count, uint64_t key, struct evaluation *e,
+                                  void (*progress)(void *context, size_t now, size_t all), void *context)
+{
+    size_t n = d->split[s].n_starts, all = count < n ? count : n;
+    struct excerpt x;
+    double sum = 0;
+    *e = (struct evaluation){ 0 };
+    batch_clear(b);
+    for (size_t i = 0; i < all; i++) {
+        if (progress) progress(context, i + 1, all);
+        if (dataset_excerpt(d, s, all < n ? rng_below(key, i, n) : i, block, &x) == EXCERPT_NONE) continue;
+        if (b->rows + x.rows > b->max_rows || b->seqs == b->max_seqs) TRY(evaluate_batch(p, b, &sum, &e->tokens));
+        batch_add_excerpt(b, d, s, &x, b->seqs);
+    }
+    return finish(p, b, d, &sum, e);
 }
 
 int evaluate_random(struct plan *p, struct batch *b, const struct dataset *d, enum split s, int64_t block, int64_t count, uint64_t key, struct evaluation *e)
 {
     const struct split_tokens *t = &d->split[s];
     double sum = 0;
+    if (*d->chat) return evaluate_conversations(p, b, d, s, block, (size_t)count, key, e, NULL, NULL);
     *e = (struct evaluation){ 0 };
     batch_clear(b);
     for (int64_t i = 0; i < count; i++) {
@@ -66,6 +85,7 @@ int evaluate_all(struct plan *p, struct batch *b, const struct dataset *d, enum 
     const struct split_tokens *t = &d->split[s];
     size_t windows = d->by_document ? t->n_starts : (t->n - 1) / (size_t)block;
     double sum = 0;
+    if (*d->chat) return evaluate_conversations(p, b, d, s, block, t->n_starts, 0, e, progress, context);
     *e = (struct evaluation){ 0 };
     batch_clear(b);
     for (size_t i = 0; i < windows; i++) {

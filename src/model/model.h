@@ -80,6 +80,8 @@ int  model_folder(char folder[PATH_SIZE], const char *path);             /* wher
 
 /* The parameters of a model by the names and in the layout of its files, data in these; in memory. */
 int  model_list(const struct model_files *f, struct arena *memory, struct file_tensor **t, int *n);
+/* Its tables of tokens get more rows, each the mean of those that are there.  E_MODEL: they are of a type that is not written. */
+int  model_grow(struct model_files *f, int64_t vocab);
 /* A model.safetensors, its types those of the files. */
 int  model_write(const struct model_files *f, const char *path, char sha256[65]);
 /* E_MODEL: no GPT-2 as such tools have it, head and table in one, an MLP of four widths. */
