@@ -63,8 +63,9 @@ static int extend(const struct session *s, const struct generation *g, struct sa
 {
     int64_t allowed = tokenizer_vocab(g->tokenizer), end = g->past_end ? -1 : tokenizer_end(g->tokenizer);
     uint32_t id = sampler_pick(sampler, &g->sampling, logits, allowed, st->ids.at + st->from, st->ids.n - st->from, number, (uint64_t)w->written);
-    w->done = id == end || ++w->written >= g->max_new;
-    if (id != end) {
+    int ends = id == end || (g->at_special && tokenizer_is_special(g->tokenizer, id));
+    w->done = ends || ++w->written >= g->max_new;
+    if (!ends) {
         TRY(ids_add(&st->ids, &id, 1));
         TRY(tokenizer_stream(g->tokenizer, &w->decoder, id, &w->text));
     }
