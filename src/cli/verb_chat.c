@@ -1,6 +1,8 @@
 /* verb_chat.c -- nib chat [MODEL]: a line is what the user says.  On a terminal with a prompt; from a pipe without, answers and nothing else. */
+#define _GNU_SOURCE                                          /* ppoll */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,27 +65,36 @@ static void prompt(const struct chatter *c)
     fflush(stdout);
 }
 
-/* Ctrl-C while nobody answers is no reason to end. */
-static void interrupted_prompt(const struct chatter *c)
+/* Ctrl-C while nobody answers is no reason to end, for somebody who types. */
+static int interrupted_prompt(const struct chatter *c)
 {
     interrupted = 0;
-    if (c->terminal) fputs("\n(/quit or Ctrl-D ends)\n", stdout);
+    FAIL_IF(!c->terminal, E_STOPPED, "interrupted");
+    fputs("\n(/quit or Ctrl-D ends)\n", stdout);
     prompt(c);
+    return 0;
 }
 
-/* poll is what a signal wakes: reads go on. */
+/* Until there is something to read, or a signal, which comes nowhere else than in ppoll, so that none is missed. */
+static int wait_for_input(const struct chatter *c)
+{
+    struct pollfd f = { STDIN_FILENO, POLLIN, 0 };
+    sigset_t stops, before;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    int code = pthread_sigmask(SIG_BLOCK, &stops, &before);
+    while (!code && (interrupted || (ppoll(&f, 1, NULL, &before) < 0 && errno == EINTR))) code = interrupted ? interrupted_prompt(c) : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
 static int read_more(struct chatter *c)
 {
     enum { LINE_LIMIT = 1 << 20 };
     char bytes[4096];
-    struct pollfd f = { STDIN_FILENO, POLLIN, 0 };
     FAIL_IF(c->in.size > LINE_LIMIT, E_USAGE, "a line of more than a megabyte");
-    if (poll(&f, 1, -1) < 0) {
-        FAIL_IF(errno != EINTR, E_IO, "standard input: %m");
-        FAIL_IF(!c->terminal && interrupted, E_STOPPED, "interrupted");
-        interrupted_prompt(c);
-        return 0;
-    }
+    TRY(wait_for_input(c));
     ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
     FAIL_IF(n < 0 && errno != EINTR, E_IO, "standard input: %m");
     if (n == 0) c->ended = 1;

@@ -163,10 +163,11 @@ static void find_system(const struct chat_form *f, const char *jinja, struct tex
     text_free(&open);
 }
 
-/* It is word for word ours. */
-static int is_ours(const struct chat_form *f, const struct text *system, const char *jinja)
+/* Word for word ours, which may speak of anything in the system's text. */
+static int is_ours(const struct chat_form *f, struct text *system, const char *jinja)
 {
     struct text own = { 0 };
+    find_system(f, jinja, system);
     chat_jinja(f, system->size ? system->at : "", &own);
     int is = !own.failed && !strcmp(own.at, jinja);
     text_free(&own);
@@ -178,17 +179,18 @@ static int is_ours(const struct chat_form *f, const struct text *system, const c
 int chat_recognise(const struct chat_form **f, struct text *system, const char *jinja, const char *what)
 {
     size_t i = 0, n = sizeof marks / sizeof *marks;
+    for (int k = 0; k < FORMS; k++)
+        if (is_ours(&forms[k], system, jinja)) return *f = &forms[k], 0;
     while (i < n && !has_all(jinja, marks[i].has)) i++;
     FAIL_IF(i == n, E_DATA, "%s: its chat template has the marks of no form that nib knows (chatml, llama3, zephyr, nanochat); --template=NAME uses one of these", what);
     const char *name = marks[i].form, *const *never = marks[i].never;
-    TRY(chat_form_find(f, name));
-    find_system(*f, jinja, system);
-    FAIL_IF(system->failed, E_MEMORY, "no memory for a chat template");
-    if (is_ours(*f, system, jinja)) return 0;
     for (size_t k = 0; k < sizeof foreign / sizeof *foreign; k++)
         FAIL_IF(strstr(jinja, foreign[k].word), E_DATA, "%s: its chat template is like %s, but %s (\"%s\"), which nib does not; " PLAIN, what, name, foreign[k].does, foreign[k].word, name);
     for (int k = 0; k < MOST_WORDS && never[k]; k++)
         FAIL_IF(strstr(jinja, never[k]), E_DATA, "%s: its chat template is like %s, but \"%s\" in it changes what it says; " PLAIN, what, name, never[k], name);
+    TRY(chat_form_find(f, name));
+    find_system(*f, jinja, system);
+    FAIL_IF(system->failed, E_MEMORY, "no memory for a chat template");
     return 0;
 }
 
