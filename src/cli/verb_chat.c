@@ -82,7 +82,6 @@ static int wait_for_input(const struct chatter *c)
     sigset_t stops, before;
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
-    sigaddset(&stops, SIGTERM);
     int code = pthread_sigmask(SIG_BLOCK, &stops, &before);
     while (!code && (interrupted || (ppoll(&f, 1, NULL, &before) < 0 && errno == EINTR))) code = interrupted ? interrupted_prompt(c) : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -285,6 +284,7 @@ static int chat(struct options *options, int argc, char **argv)
     struct chatter c = { .o = o, .said = json_array(), .terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) };
     c.how = (struct generation){ .max_new = o->max_new_tokens, .emit = on_text, .context = &c, .interrupted = &interrupted,
                                  .sampling = { .temperature = o->temperature, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p, .repetition = o->repetition_penalty, .seed = (uint64_t)o->seed } };
+    signal(SIGTERM, SIG_DFL);                                /* that ends the program at once; there is nothing to save */
     int code = cpu_init(NULL, (int)o->threads);
     if (!code) code = hub_find(folder, model, screen_transfer, (void *)(uintptr_t)model);
     screen_clear();

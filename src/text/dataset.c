@@ -544,10 +544,10 @@ void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n,
 #include <fcntl.h>
 #include <unistd.h>
 
-/* Folders of each kind, with links to two files that are written anew each time: a description, and ids that are every shard's. */
+/* Folders of each kind, with links to files that are written anew each time: a description, ids that are every shard's, and the half of them as flags. */
 enum { DESCRIBED, META, BARE, KINDS };
-static char folders[] = "/tmp/nib_fuzz_XXXXXX", folder[KINDS][PATH_SIZE], text_path[PATH_SIZE], ids_path[PATH_SIZE];
-static int text_fd, ids_fd;
+static char folders[] = "/tmp/nib_fuzz_XXXXXX", folder[KINDS][PATH_SIZE], text_path[PATH_SIZE], ids_path[PATH_SIZE], flags_path[PATH_SIZE];
+static int text_fd, ids_fd, flags_fd;
 
 static void remove_folders(void) { dir_remove(folders); }
 
@@ -556,14 +556,17 @@ static void make_folders(void)
     static const char *const shards[] = { "train.bin", "val.bin", "train_000000.bin", "train_000001.bin", "val_000000.bin", "val_000001.bin" };
     static const char *const kinds[] = { "described", "meta", "bare" }, *const descriptions[] = { "dataset.json", "meta.pkl", NULL };
     char path[PATH_SIZE];
-    if (!mkdtemp(folders) || atexit(remove_folders) || path_join(text_path, folders, "text") || path_join(ids_path, folders, "ids")) abort();
+    if (!mkdtemp(folders) || atexit(remove_folders) || path_join(text_path, folders, "text") || path_join(ids_path, folders, "ids") || path_join(flags_path, folders, "flags")) abort();
     text_fd = open(text_path, O_RDWR | O_CREAT, 0600);
     ids_fd = open(ids_path, O_RDWR | O_CREAT, 0600);
+    flags_fd = open(flags_path, O_RDWR | O_CREAT, 0600);
     for (int k = 0; k < KINDS; k++) {
         if (path_join(folder[k], folders, kinds[k]) || dir_make(folder[k])) abort();
         if (descriptions[k] && (path_join(path, folder[k], descriptions[k]) || link(text_path, path))) abort();
         for (size_t i = 0; i < sizeof shards / sizeof *shards; i++)
             if (path_join(path, folder[k], shards[i]) || link(ids_path, path)) abort();
+        for (enum split s = SPLIT_TRAIN; k == DESCRIBED && s <= SPLIT_VAL; s++)
+            if (dataset_flags_file(path, folder[k], s) || link(flags_path, path)) abort();
     }
 }
 
@@ -581,6 +584,23 @@ static void look_at_window(const struct dataset *d, enum split s, int64_t length
         if (ids[i] < 0 || ids[i] >= d->needs || (i && ids[i] != targets[i - 1])) abort();
     free(ids);
     free(targets);
+}
+
+static void look_at_conversations(struct dataset *d, int64_t block)
+{
+    int32_t ids[16], targets[16];
+    if (dataset_pack(d, block, 1)) return;
+    const struct packing *p = d->packing;
+    for (uint64_t w = 0; w < p->windows; w++) {
+        size_t i = packing_draw(p, w);
+        int64_t rows = 0;
+        for (size_t k = p->first[i]; k < p->first[i + 1]; k++) {
+            struct excerpt e;
+            if (dataset_excerpt(d, SPLIT_TRAIN, p->order[k], block, &e) == EXCERPT_NONE || (rows += e.rows) > block) abort();
+            dataset_read_excerpt(d, SPLIT_TRAIN, &e, ids, targets);
+            if (targets[e.rows - 1] < 0) abort();            /* it ends with something to learn */
+        }
+    }
 }
 
 /* A description's last character: the first with a NUL behind it. */
@@ -607,6 +627,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ids = last + 2;
     }
     put(ids_fd, ids, (size_t)(end - ids));
+    put(flags_fd, ids, (size_t)(end - ids) / 2);
     if (dataset_open(&d, folder[kind])) return 0;
     for (uint64_t w = 0; w < 12; w++) {
         size_t at;
@@ -615,6 +636,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!dataset_draw_in_turn(&d, length, 1, w, &at)) look_at_window(&d, SPLIT_TRAIN, length, at);
         if (!dataset_draw(&d, SPLIT_VAL, length, 1, w, &at)) look_at_window(&d, SPLIT_VAL, length, at);
     }
+    for (int64_t block = 1; *d.chat && block <= 16; block += 5) look_at_conversations(&d, block);
     dataset_tell(&d, &told);
     text_free(&told);
     dataset_close(&d);

@@ -235,3 +235,25 @@ int chat_equip(struct tokenizer **t, const struct chat_form *f, const char *syst
     if (strcmp(f->stop, CHAT_END)) (*t)->end = tokenizer_added(*t, f->stop);
     return 0;
 }
+
+#ifdef FUZZ_CHAT_FORMS
+/* A template that is recognised says a form and a system's text; ours of these two is recognised as the same. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct chat_form *f, *again;
+    struct text jinja = { 0 }, system = { 0 }, own = { 0 }, same = { 0 };
+    text_add(&jinja, "");
+    text_bytes(&jinja, data, size);
+    if (!chat_recognise(&f, &system, jinja.at, "fuzz")) {
+        const char *said = system.size ? system.at : "";
+        chat_jinja(f, said, &own);
+        if (chat_recognise(&again, &same, own.at, "own") || again != f || strcmp(same.size ? same.at : "", said)) abort();
+    }
+    text_free(&jinja);
+    text_free(&system);
+    text_free(&own);
+    text_free(&same);
+    return 0;
+}
+#endif
