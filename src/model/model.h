@@ -72,7 +72,7 @@ struct file_tensor;
 struct model_files { const struct model *model; struct config config; struct tensors *tensors; };        /* named and laid out as Hugging Face's */
 
 /* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
- * or file by nanoGPT (ckpt.pt); a file by llm.c.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
+ * or file by nanoGPT (ckpt.pt); a file by llm.c, or one in GGUF.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
 int  model_open(struct model_files *f, const char *path);
 void model_close(struct model_files *f);
 int  model_describe(const struct model **m, struct config *c, const char *path);     /* its configuration alone, at once */
@@ -96,6 +96,8 @@ int  llmc_open(struct model_files *f, const char *path);                 /* llmc
 int  llmc_describe(const struct model **m, struct config *c, const char *path);
 int  llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);     /* of memory that outlives it */
 int  llmc_write(const struct model_files *f, const char *path);
+int  llamacpp_open(struct model_files *f, const char *path);             /* llamacpp.c; errors as above */
+int  llamacpp_describe(const struct model **m, struct config *c, const char *path);
 
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 

@@ -83,18 +83,19 @@ static int sketch(struct weights **w, const struct model_files *f)
     return model_check_weights(*w, f->model, f->tensors, "the model");
 }
 
-/* What is saved of the sketch, each tensor with the type and the data that the files have. */
-static int list(struct saving *s, const struct model_files *f)
+/* What is saved of the sketch, each tensor with the type and the data that the files have, but widened and in the family's layout; in memory. */
+static int list(struct saving *s, const struct model_files *f, struct arena *memory)
 {
     for (const struct param *p = s->w->param; p; p = p->next) {
         int from = s->n;
         add_param(s, p, NULL, "");
         for (int i = from; i < s->n; i++) {
-            const struct file_tensor *t = model_find_tensor(f->model, f->tensors, p->block[i - from].name);
-            s->t[i].type = t->type;
-            s->t[i].data = t->data;
-            s->t[i].size = t->size;
-            if (f->model->positions && !strcmp(p->name, f->model->positions)) s->t[i].size = param_size(p) * dtype_size(t->type);
+            struct file_tensor t = *model_find_tensor(f->model, f->tensors, p->block[i - from].name);
+            TRY(t.turned ? file_tensor_turn(&t, memory) : file_tensor_widen(&t, memory));
+            s->t[i].type = t.type;
+            s->t[i].data = t.data;
+            s->t[i].size = t.size;
+            if (f->model->positions && !strcmp(p->name, f->model->positions)) s->t[i].size = param_size(p) * dtype_size(t.type);
         }
     }
     return s->names.failed ? error_set(E_MEMORY, __FILE__, __LINE__, "no memory for the names of weights") : 0;
@@ -110,21 +111,23 @@ int model_is_plain(const struct model_files *f, const char *tool)
     return 0;
 }
 
-static int open_list(struct saving *s, struct weights **w, const struct model_files *f)
+static int open_list(struct saving *s, struct weights **w, const struct model_files *f, struct arena *memory)
 {
     TRY(sketch(w, f));
     TRY(open_saving(s, *w, f->model, 1));
-    return list(s, f);
+    return list(s, f, memory);
 }
 
 int model_write(const struct model_files *f, const char *path, char sha256[65])
 {
     struct saving s = { 0 };
     struct weights *w = NULL;
-    int code = open_list(&s, &w, f), zeros = f->model->files_have_biases && !f->config.bias;
+    struct arena memory = { 0 };
+    int code = open_list(&s, &w, f, &memory), zeros = f->model->files_have_biases && !f->config.bias;
     for (const struct param *p = w ? w->param : NULL; p && !code && zeros; p = p->next) add_zero_bias(&s, p);
     code = finish(&s, code, path, sha256);
     weights_free(w);
+    arena_free(&memory);
     return code;
 }
 
@@ -132,7 +135,7 @@ int model_list(const struct model_files *f, struct arena *memory, struct file_te
 {
     struct saving s = { 0 };
     struct weights *w = NULL;
-    int code = open_list(&s, &w, f);
+    int code = open_list(&s, &w, f, memory);
     *n = code ? 0 : s.n;
     *t = arena_take(memory, (size_t)*n * sizeof **t);
     for (int i = 0; *t && i < *n; i++) (*t)[i] = s.t[i], (*t)[i].name = arena_copy(memory, s.t[i].name);
