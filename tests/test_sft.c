@@ -1,7 +1,9 @@
 /* test_sft.c -- nib data, train, eval and chat on conversations, as users do it. */
-#include "program.h"
 #include "runs.h"
 #include "terminal.h"
+
+#include "file/tensors.h"
+#include "model/model.h"
 
 #define SMALL "--n_layer=2 --n_head=2 --n_embd=32 --block_size=112 --eval_iters=4 --eval_interval=20 --warmup_iters=5 --learning_rate=1e-2 --lr_decay_iters=150 --threads=1"
 
@@ -153,6 +155,30 @@ static void only_answers(void **state)
     json_decref(o);
 }
 
+/* The tables of two models: the same rows, and behind them, in the second, their mean. */
+static void assert_grown(const char *one, const char *other)
+{
+    struct model_files a, b;
+    assert_ok(model_open(&a, one));
+    assert_ok(model_open(&b, other));
+    const struct file_tensor *t = model_find_tensor(a.model, a.tensors, a.model->table), *grown = model_find_tensor(b.model, b.tensors, b.model->table);
+    size_t rows = (size_t)t->dim[0], cols = (size_t)t->dim[1];
+    float *x = malloc(t->size), *y = malloc(grown->size);
+    model_widen(x, t->type, t->data, 0, rows * cols);
+    model_widen(y, grown->type, grown->data, 0, (size_t)grown->dim[0] * cols);
+    assert_true(grown->dim[0] > t->dim[0] && grown->dim[0] % 8 == 0 && grown->dim[0] == b.config.vocab);
+    assert_memory_equal(x, y, rows * cols * sizeof *x);
+    for (size_t c = 0; c < cols; c++) {
+        double sum = 0;
+        for (size_t r = 0; r < rows; r++) sum += x[r * cols + c];
+        for (size_t r = rows; r < (size_t)grown->dim[0]; r++) assert_float_equal(y[r * cols + c], sum / (double)rows, 1e-7);
+    }
+    free(x);
+    free(y);
+    model_close(&a);
+    model_close(&b);
+}
+
 /* A model that knows no marks is finetuned on conversations by its own tokenizer: it gets rows for them. */
 static void vocabulary_grows(void **state)
 {
@@ -169,6 +195,8 @@ static void vocabulary_grows(void **state)
     runs(TUNE);
     assert_has(ERR, "its vocabulary grows");
     runs("check tuned");
+    runs(TUNE "0 --max_iters=0");       /* as it begins */
+    assert_grown("base", "tuned0");
     runs("train --init_from=resume --out_dir=tuned --dataset=facts_base --block_size=96 --batch_size=2 --gradient_accumulation_steps=1 --eval_iters=1 --max_iters=7 --threads=1");
     runs("export tuned --out=exported");
     assert_same_file("tuned/tokenizer_config.json", "exported/tokenizer_config.json");

@@ -80,7 +80,7 @@ int  model_folder(char folder[PATH_SIZE], const char *path);             /* wher
 
 /* The parameters of a model by the names and in the layout of its files, data in these; in memory. */
 int  model_list(const struct model_files *f, struct arena *memory, struct file_tensor **t, int *n);
-/* Its tables of tokens get more rows, each the mean of those that are there.  E_MODEL: they are of a type that is not written. */
+/* Its tables of tokens get more rows, each the mean of those that are there, in f32.  E_MODEL: they are none. */
 int  model_grow(struct model_files *f, int64_t vocab);
 /* A model.safetensors, its types those of the files. */
 int  model_write(const struct model_files *f, const char *path, char sha256[65]);
@@ -101,6 +101,8 @@ int  llamacpp_describe(const struct model **m, struct config *c, const char *pat
 
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 
+/* Elements at .. at + n of an array of any type that weights may have, whole blocks, as f32. */
+void model_widen(float *to, enum dtype type, const void *data, size_t at, size_t n);
 /* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */
 int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data);
 /* Reads block i of a trained p back from one of the ranges of the weights: master, grad, a moment. */
