@@ -26,9 +26,15 @@ static void write_facts(const char *path)
     text_free(&t);
 }
 
+static char gpt2_bpe[PATH_SIZE];                             /* empty: not there */
+
 static int setup(void **state)
 {
-    if (enter_program(state)) return -1;
+    char root[PATH_SIZE], path[PATH_SIZE];
+    if (!getcwd(root, sizeof root) || enter_program(state)) return -1;
+    if (snprintf(path, sizeof path, "%.*s/config/finetune_chat.conf", PATH_SIZE - 64, root) < (int)sizeof path) copy_file(path, "finetune_chat.conf");
+    snprintf(gpt2_bpe, sizeof gpt2_bpe, "%.*s/../shared/data/gpt2-bpe", PATH_SIZE - 64, root);
+    if (!path_is_dir(gpt2_bpe)) *gpt2_bpe = 0;
     write_facts("facts.jsonl");
     runs("data facts.jsonl --tokenizer=char --out=facts");
     assert_has(OUT, "32 conversations by chatml");
@@ -206,6 +212,24 @@ static void vocabulary_grows(void **state)
     fails(E_DATA, "do not belong together", "eval base --dataset=facts_base");
 }
 
+/* What README shows: GPT-2's tokenizer, where it is at hand, and our configuration. */
+static void as_in_readme(void **state)
+{
+    (void)state;
+    if (!*gpt2_bpe) {
+        print_message("skipped: ../shared/data/gpt2-bpe is not there\n");
+        skip();
+    }
+    assert_ok(dir_make("cache/nib/gpt2"));
+    copy_into("cache/nib/gpt2", gpt2_bpe, "vocab.bpe");
+    copy_into("cache/nib/gpt2", gpt2_bpe, "encoder.json");
+    runs("data facts.jsonl --out=data/talks");
+    assert_has(OUT, "vocabulary 50259, 32 conversations by chatml");
+    write_text("in", "Who sings?\n");
+    runs("train finetune_chat.conf --init_from=scratch --n_layer=1 --n_head=2 --n_embd=8 --max_iters=2 --batch_size=1 --gradient_accumulation_steps=1 --sample_interval=1");
+    runs_how(HOW(.in = "in"), "chat out-chat --max_new_tokens=5");
+}
+
 /* ---- sets ---- */
 
 static void sets(void **state)
@@ -300,7 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learnt_and_said), cmocka_unit_test(full_context), cmocka_unit_test(no_chat), cmocka_unit_test(same_bits), cmocka_unit_test(any_micro_batch),
-        cmocka_unit_test(only_answers), cmocka_unit_test(vocabulary_grows), cmocka_unit_test(sets), cmocka_unit_test(interrupted_terminal), cmocka_unit_test(interrupted_pipe),
+        cmocka_unit_test(only_answers), cmocka_unit_test(vocabulary_grows), cmocka_unit_test(as_in_readme), cmocka_unit_test(sets), cmocka_unit_test(interrupted_terminal), cmocka_unit_test(interrupted_pipe),
     };
     return cmocka_run_group_tests_name("sft", tests, setup, leave_program);
 }

@@ -22,7 +22,7 @@ struct dialogues {
     struct conversation talk;
     struct tokenizer *tokenizer;
     struct chat chat;
-    struct rendered out;
+    struct rendered out; enum split side;            /* what waits to be written, and where */
     struct token_files files;
 };
 
@@ -80,25 +80,40 @@ static int share_out(struct dialogues *p)
 
 /* ---- the second pass ---- */
 
+enum { GATHERED = 1 << 16 };             /* ids that go out at once */
+
+static int put_out(struct dialogues *p)
+{
+    if (!p->out.ids.n) return 0;
+    TRY(token_files_add(&p->files, p->side, p->out.ids.at, p->out.ids.n));
+    TRY(token_files_add_flags(&p->files, p->out.flags.at, p->out.flags.size));
+    rendered_clear(&p->out);
+    return 0;
+}
+
+static int render(struct dialogues *p)
+{
+    TRY(chat_begin(&p->chat, &p->out));
+    for (size_t i = 0; i < p->talk.n; i++) TRY(chat_message(&p->chat, p->talk.message[i].role, p->talk.message[i].text, p->talk.message[i].n, &p->out));
+    return chat_end(&p->chat, &p->out);
+}
+
 static int write(void *context, const struct document *doc)
 {
     struct dialogues *p = context;
     enum split s = p->now == SPLIT_VAL || p->done >= p->train ? SPLIT_VAL : SPLIT_TRAIN;
     TRY(conversation_read(&p->talk, doc));
     if (!p->talk.n) return 0;
-    rendered_clear(&p->out);
-    TRY(chat_begin(&p->chat, &p->out));
-    for (size_t i = 0; i < p->talk.n; i++) {
-        int failed = chat_message(&p->chat, p->talk.message[i].role, p->talk.message[i].text, p->talk.message[i].n, &p->out);
-        if (failed) return document_error(failed, doc);
-    }
-    TRY(chat_end(&p->chat, &p->out));
-    for (size_t i = 0; i < p->out.flags.size; i++) p->learnt += p->out.flags.at[i] & CHAT_COUNTS;
-    if ((int64_t)p->out.ids.n > p->files.set.longest) p->files.set.longest = (int64_t)p->out.ids.n;
+    if (s != p->side) TRY(put_out(p));
+    p->side = s;
+    size_t before = p->out.ids.n;
+    int failed = render(p);
+    if (failed) return document_error(failed, doc);
+    for (size_t i = before; i < p->out.flags.size; i++) p->learnt += p->out.flags.at[i] & CHAT_COUNTS;
+    if ((int64_t)(p->out.ids.n - before) > p->files.set.longest) p->files.set.longest = (int64_t)(p->out.ids.n - before);
     p->done++;
     report(p, doc);
-    TRY(token_files_add(&p->files, s, p->out.ids.at, p->out.ids.n));
-    return token_files_add_flags(&p->files, p->out.flags.at, p->out.flags.size);
+    return p->out.ids.n < GATHERED ? 0 : put_out(p);
 }
 
 /* ---- the tokenizer ---- */
@@ -173,6 +188,7 @@ static int write_files(struct dialogues *p)
     text_free(&system);
     if (failed) return failed;
     TRY(pass(p, write));
+    TRY(put_out(p));
     return token_files_commit(&p->files, p->tokenizer);
 }
 
