@@ -87,7 +87,7 @@ static int read_entries(struct entries *e, const char *name, const char *text)
     text_clear(&e->all);
     text_add(&e->all, "");
     e->n = 0;
-    TRY(documents_open(&d, path, 1, NULL, NULL));
+    TRY(documents_open(&d, path, 1, documents_whole, NULL));
     int code = documents_each(d, NULL, documents_between, note_entry, e);
     documents_close(d);
     return code;
@@ -129,6 +129,26 @@ static void looked_at(void **state)
         assert_int_equal(conversations_look(path, 1, "text"), files[i].is);
     }
     assert_int_equal(conversations_look((const char *const[]){ "nowhere.jsonl" }, 1, "text"), 0);
+}
+
+/* What lies beside conversations in a folder is passed over. */
+static void in_a_folder(void **state)
+{
+    struct documents *d;
+    struct entries e = { 0 };
+    const char *const path[] = { at("many") };
+    struct text notices = { 0 };
+    (void)state;
+    assert_ok(dir_make(at("many")));
+    write_text(at("many/README.txt"), "these are some");
+    write_text(at("many/b.jsonl"), "{\"a\": 1}\n");
+    assert_ok(documents_open(&d, path, 1, documents_whole, &notices));
+    assert_ok(documents_each(d, NULL, documents_between, note_entry, &e));
+    assert_string_equal(e.all.at, "{\"a\": 1}|");
+    assert_non_null(strstr(notices.at, "README.txt is no .json or .jsonl"));
+    documents_close(d);
+    text_free(&e.all);
+    text_free(&notices);
 }
 
 /* ---- sets ---- */
@@ -340,7 +360,7 @@ static void replaced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes), cmocka_unit_test(no_shapes), cmocka_unit_test(arrays), cmocka_unit_test(looked_at), cmocka_unit_test(whole_and_cut),
+        cmocka_unit_test(shapes), cmocka_unit_test(no_shapes), cmocka_unit_test(arrays), cmocka_unit_test(looked_at), cmocka_unit_test(in_a_folder), cmocka_unit_test(whole_and_cut),
         cmocka_unit_test(packed), cmocka_unit_test(damaged_sets), cmocka_unit_test(replaced),
     };
     return cmocka_run_group_tests_name("conversations", tests, enter_folder, leave_folder);

@@ -33,6 +33,8 @@ enum { STRETCH = 1 << 9 };
 enum { STRETCH = 16 << 20 };             /* bytes of a text that are read before it is cut */
 #endif
 
+const char documents_whole[] = "";
+
 struct source {
     const char *path;
     int lines, array;                    /* it is JSON lines; one JSON array */
@@ -43,7 +45,8 @@ struct documents {
     struct source *source; size_t n, room;
     struct arena memory;                 /* of the paths */
     uint64_t size;                       /* of all files, on disk */
-    const char *field;                   /* of JSON lines: which one is the text; NULL: each line, each entry of an array, as it stands */
+    const char *field;                   /* of JSON lines: which one is the text; */
+    int whole;                           /* or each line, each entry of an array, as it stands */
     struct text *notices;
     size_t skipped;                      /* files and folders, whether noticed or not */
     char reason[REASON];                 /* "%s is %s": why the last file that was not taken was not */
@@ -91,7 +94,7 @@ static int is_foreign(struct documents *d, const char *path, const char *bytes, 
         return 1;
     }
     for (const struct format *f = formats; f < formats + sizeof formats / sizeof *formats; f++) {
-        if (!has_suffix(path, f->suffix) || n < f->at + f->n || memcmp(bytes + f->at, f->mark, f->n) || (!d->field && f->mark[0] == '[')) continue;
+        if (!has_suffix(path, f->suffix) || n < f->at + f->n || memcmp(bytes + f->at, f->mark, f->n) || (d->whole && f->mark[0] == '[')) continue;
         snprintf(d->reason, sizeof d->reason, "%s; make text of it first: %s %s", f->what, f->command, path);
         return 1;
     }
@@ -105,6 +108,14 @@ static int is_binary(struct documents *d, const char *bytes, size_t n)
     return nul != NULL;
 }
 
+/* For who reads JSON all else in a folder is nothing. */
+static int is_no_json(struct documents *d, const char *path)
+{
+    if (!d->whole || has_suffix(path, ".json") || has_suffix(path, ".jsonl")) return 0;
+    snprintf(d->reason, sizeof d->reason, "no .json or .jsonl");
+    return 1;
+}
+
 /* In a folder a .json may be anything, such as somebody's settings.  It is JSON lines if the first line has the field. */
 static int is_other_json(struct documents *d, const char *path)
 {
@@ -112,7 +123,7 @@ static int is_other_json(struct documents *d, const char *path)
     struct text line = { 0 };
     json_t *object = NULL;
     int got = 0;
-    if (!has_suffix(path, ".json") || !d->field) return 0;
+    if (!has_suffix(path, ".json") || d->whole) return 0;
     int failed = stream_open(&in, path) || stream_line(in, &line, DOCUMENT_LIMIT, &got) || !got;
     failed = failed || json_parse(&object, line.at, line.size, path);
     int is_other = failed || !json_is_string(json_object_get(object, d->field));
@@ -180,14 +191,14 @@ static int add_file(struct documents *d, const char *path, int in_folder)
     TRY(first_bytes(&(struct source){ .path = path, .copy = -1 }, bytes, &n, &size));
     int foreign = is_foreign(d, path, bytes, n);
     FAIL_IF(foreign && !in_folder, E_DATA, "%s is %s", path, d->reason);
-    if (foreign || (in_folder && (is_binary(d, bytes, n) || is_other_json(d, path)))) {
+    if (foreign || (in_folder && (is_binary(d, bytes, n) || is_other_json(d, path) || is_no_json(d, path)))) {
         skip(d, path);
         return 0;
     }
     struct source *s = add_source(d, path);
     FAIL_IF(!s, E_MEMORY, "no memory for the names of files");
-    s->lines = !d->field || has_suffix(path, ".jsonl") || has_suffix(path, ".json");
-    s->array = !d->field && begins_array(bytes, n);
+    s->lines = d->whole || has_suffix(path, ".jsonl") || has_suffix(path, ".json");
+    s->array = d->whole && begins_array(bytes, n);
     d->size += size;
     return 0;
 }
@@ -271,7 +282,7 @@ static int add_copy(struct documents *d, const char *path)
     struct stream *in;
     struct source *s = add_source(d, strcmp(path, "-") ? path : "standard input");
     FAIL_IF(!s, E_MEMORY, "no memory for the names of files");
-    s->lines = !d->field;
+    s->lines = d->whole;
     TRY(open_unnamed(&s->copy));
     TRY(stream_open(&in, path));
     int failed = copy_stream(in, s->copy, s->path);
@@ -279,7 +290,7 @@ static int add_copy(struct documents *d, const char *path)
     if (failed) return failed;
     TRY(first_bytes(s, bytes, &n, &size));
     FAIL_IF(is_foreign(d, s->path, bytes, n), E_DATA, "%s is %s", s->path, d->reason);
-    s->array = !d->field && begins_array(bytes, n);
+    s->array = d->whole && begins_array(bytes, n);
     d->size += size;
     return 0;
 }
@@ -330,7 +341,7 @@ static int visit_line(const struct reading *r, struct document *doc)
 {
     char what[PATH_SIZE + 32];
     json_t *object;
-    if (!r->d->field) {
+    if (r->d->whole) {
         doc->text = r->text.at;
         doc->n = r->text.size;
         return r->visit(r->context, doc);
@@ -474,6 +485,7 @@ int documents_open(struct documents **out, const char *const *inputs, int n, con
     int failed = 0;
     FAIL_IF(!d, E_MEMORY, "no memory for the names of files");
     d->field = field;
+    d->whole = field == documents_whole;
     d->notices = notices;
     for (int i = 0; i < n && !failed; i++) failed = add_input(d, inputs[i]);
     if (notices && d->skipped > MOST_NOTICES) text_format(notices, "skipped: %zu more\n", d->skipped - MOST_NOTICES);
@@ -540,7 +552,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uLong sum[2] = { 0 };
         d->source[0].lines = lines & 1;
         d->source[0].array = lines == 2 && begins_array((const char *)data, size);
-        if (lines >= 2) d->field = NULL;
+        if (lines >= 2) d->whole = 1;
         int failed = documents_each(d, NULL, documents_between, check_document, &sum[0]), again = documents_each(d, NULL, documents_between, check_document, &sum[1]);
         if (failed != again || sum[0] != sum[1]) abort();
         if (!lines && !failed && (size < 2 || memcmp(data, "\x1f\x8b", 2)) && sum[0] != crc32_z(0, data, size)) abort();

@@ -27,7 +27,9 @@ struct document {
     uint64_t read;                       /* bytes of all files up to here, as they are on disk: for progress */
 };
 
-/* Finds the files; field (NULL: lines and entries as they stand) and notices (may be NULL) must live as long as *d.
+extern const char documents_whole[];     /* a field that is none: lines and entries as they stand */
+
+/* Finds the files; field and notices (may be NULL) must live as long as *d.
  *   A file that is empty, or of a format that is no text (Parquet, PDF ...), is E_DATA, and the message says how to make
  *     text of it.
  *   A folder's files come sorted by name, those of the folders in it at their place.  What is hidden, empty, binary, no

@@ -1,6 +1,6 @@
 /* talk.h -- a conversation with a model: what a user says goes in, the answer comes out, keys and values stay from turn to turn.
  *
- * A context that is full loses its oldest turns, from the first user's on; what the system said stays. */
+ * A context that is full loses its oldest turns, from the first user's on; what the system said stays (but nanochat's, which the first user says). */
 #ifndef INFER_TALK_H
 #define INFER_TALK_H
 #include "infer/generate.h"

@@ -154,7 +154,7 @@ int conversations_look(const char *const *inputs, int n, const char *field)
     struct documents *d;
     int named = 0;
     for (size_t i = 0; n && i < sizeof suffixes / sizeof *suffixes; i++) named |= path_is_file(inputs[0]) && path_has_suffix(inputs[0], suffixes[i]);
-    if (named && !documents_open(&d, inputs, 1, NULL, NULL)) {
+    if (named && !documents_open(&d, inputs, 1, documents_whole, NULL)) {
         documents_each(d, NULL, documents_between, look_at, &l);
         documents_close(d);
     }

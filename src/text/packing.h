@@ -13,7 +13,7 @@ enum { PACKING_MOST = 64 };              /* conversations of a window */
  * one before the last that is learnt. */
 struct excerpt { size_t start, rest; int64_t head, rows; };
 
-/* Conversation i in at most `block` rows.  A longer one loses its oldest turns, from the first user's on; *e has no rows if even its last answer, with
+/* Conversation i in at most `block` rows.  A longer one loses its oldest turns, from the first user's on (with which nanochat's system goes); *e has no rows if even its last answer, with
  * what was asked, is too long: an answer is never cut. */
 enum excerpt_kind { EXCERPT_WHOLE, EXCERPT_CUT, EXCERPT_NONE } dataset_excerpt(const struct dataset *d, enum split s, size_t i, int64_t block, struct excerpt *e);
 /* Its ids, and for each row what is to be learnt, or -1. */

@@ -168,8 +168,8 @@ static int equip(struct dialogues *p, struct text *system)
 static int start(struct dialogues *p)
 {
     const struct prepare_options *o = p->o;
-    TRY(documents_open(&p->texts[SPLIT_TRAIN], o->inputs, o->n, NULL, o->notices));
-    TRY(prepare_validation(o, NULL, &p->texts[SPLIT_VAL], &p->share));
+    TRY(documents_open(&p->texts[SPLIT_TRAIN], o->inputs, o->n, documents_whole, o->notices));
+    TRY(prepare_validation(o, documents_whole, &p->texts[SPLIT_VAL], &p->share));
     for (int s = 0; s < 2; s++)
         if (p->texts[s]) p->all += 2 * documents_size(p->texts[s]);
     if (strcmp(o->tokenizer, "char")) return tokenizer_find(&p->tokenizer, o->tokenizer, o->out);

@@ -198,7 +198,7 @@ int chat_form_of(const struct chat_form **f, struct text *system, const struct t
 {
     *f = NULL;
     if (strcmp(name, "auto")) return chat_form_find(f, name);
-    return t->chat ? chat_recognise(f, system, t->chat, "the model") : 0;
+    return t->chat ? chat_recognise(f, system, t->chat, "the tokenizer") : 0;
 }
 
 /* Its template says the same already, perhaps in other words: then these stay. */
