@@ -285,7 +285,7 @@ static void interrupted_terminal(void **state)
         type(&t, "Who sings?\n");
         kill(p.pid, SIGINT);
         for (int k = 0; k < 2; k++) {                        /* who reads the second line has seen the signal */
-            char mark[32], line[16];
+            char mark[64], line[32];
             snprintf(mark, sizeof mark, "there is no /%d_%d", i, k);
             snprintf(line, sizeof line, "/%d_%d\n", i, k);
             type(&t, line);
