@@ -1,8 +1,8 @@
 /* verb_chat.c -- nib chat [MODEL]: a line is what the user says.  On a terminal with a prompt; from a pipe without, answers and nothing else. */
-#define _GNU_SOURCE                                          /* ppoll */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +55,21 @@ struct chatter {
     int terminal, told;                  /* somebody types; it was told that old turns go */
 };
 
+/* As all notes are: what a line has in it is shown without control characters. */
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
+{
+    char line[2048];
+    struct text t = { 0 };
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    text_add(&t, line);
+    fflush(stdout);                                          /* on a terminal both are one text */
+    if (!t.failed) cli_notices(&t);
+    text_free(&t);
+}
+
 /* ---- lines ---- */
 
 static int has_line(const struct chatter *c) { return c->in.size && memchr(c->in.at, '\n', c->in.size); }
@@ -75,17 +90,16 @@ static int interrupted_prompt(const struct chatter *c)
     return 0;
 }
 
-/* Until there is something to read, or a signal, which comes nowhere else than in ppoll, so that none is missed. */
+/* Until there is something to read.  A signal between the look at it and poll, or one that another thread takes, is seen within a second. */
 static int wait_for_input(const struct chatter *c)
 {
     struct pollfd f = { STDIN_FILENO, POLLIN, 0 };
-    sigset_t stops, before;
-    sigemptyset(&stops);
-    sigaddset(&stops, SIGINT);
-    int code = pthread_sigmask(SIG_BLOCK, &stops, &before);
-    while (!code && (interrupted || (ppoll(&f, 1, NULL, &before) < 0 && errno == EINTR))) code = interrupted ? interrupted_prompt(c) : 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
+    for (;;) {
+        if (interrupted) TRY(interrupted_prompt(c));
+        int ready = poll(&f, 1, 1000);
+        FAIL_IF(ready < 0 && errno != EINTR, E_IO, "standard input: %m");
+        if (ready > 0) return 0;
+    }
 }
 
 static int read_more(struct chatter *c)
@@ -142,20 +156,20 @@ static int on_text(void *context, int stream, const char *text, size_t n, int do
 static void tell_end(struct chatter *c, int code, const struct talked *told)
 {
     fputs(code ? " ...\n" : "\n", stdout);
-    if (!code && told->end == TALK_CUT) fprintf(stderr, "note: the answer was cut at %lld tokens (--max_new_tokens, or the context of %lld)\n", (long long)told->tokens, (long long)c->talk.session->context);
-    if (told->left_out && !c->told) fprintf(stderr, "note: the context of %lld tokens is full; from now on the oldest turns are left out\n", (long long)c->talk.session->context);
+    if (!code && told->end == TALK_CUT) note("the answer was cut at %lld tokens (--max_new_tokens, or the context of %lld)", (long long)told->tokens, (long long)c->talk.session->context);
+    if (told->left_out && !c->told) note("the context of %lld tokens is full; from now on the oldest turns are left out", (long long)c->talk.session->context);
     c->told |= told->left_out > 0;
 }
 
 static int say(struct chatter *c, const char *text, size_t n)
 {
     struct talked told;
-    if (utf8_good(text, n) < n) return fprintf(stderr, "note: that is not UTF-8; it was not sent\n"), 0;
+    if (utf8_good(text, n) < n) return note("that is not UTF-8; it was not sent"), 0;
     text_clear(&c->answer);
     text_add(&c->answer, "");
     interrupted = 0;
     int code = talk_say(&c->talk, text, n, &c->how, &told);
-    if (code == E_USAGE || code == E_DATA) return fprintf(stderr, "note: %s\n", error_text()), 0;
+    if (code == E_USAGE || code == E_DATA) return note("%s", error_text()), 0;
     if (code && code != E_STOPPED) return code;
     tell_end(c, code, &told);
     json_array_append_new(c->said, message(ROLE_USER, text));
@@ -193,9 +207,9 @@ static int save(struct chatter *c, const char *argument)
     FILE *f = *argument && line ? fopen(argument, "a") : NULL;
     int failed = !f || fprintf(f, "%s\n", line) < 0;
     if (f && fclose(f)) failed = 1;
-    if (!*argument) fprintf(stderr, "note: /save FILE: to which file?\n");
-    else if (failed) fprintf(stderr, "note: %s: %s\n", argument, strerror(errno));
-    else fprintf(stderr, "note: %zu messages are a line of %s more; nib data reads it\n", json_array_size(all), argument);
+    if (!*argument) note("/save FILE: to which file?");
+    else if (failed) note("%s: %s", argument, strerror(errno));
+    else note("%zu messages are a line of %s more; nib data reads it", json_array_size(all), argument);
     free(line);
     json_decref(root);
     return 0;
@@ -231,7 +245,7 @@ static int command(struct chatter *c, const char *line)
     size_t n = strcspn(line, " ");
     for (int i = 0; i < COMMANDS; i++)
         if (strlen(commands[i].name) == n && !strncmp(commands[i].name, line, n)) return commands[i].run(c, line + n + strspn(line + n, " "));
-    fprintf(stderr, "note: there is no %.*s; /help lists what there is\n", (int)n, line);
+    note("there is no %.*s; /help lists what there is", (int)n, line);
     return 0;
 }
 
