@@ -12,6 +12,14 @@
 
 static uint64_t dice_;
 
+static void write_talks(const char *path, int n)
+{
+    struct text t = { 0 };
+    for (int i = 0; i < n; i++) text_format(&t, "{\"prompt\": \"What is %d?\", \"completion\": \"It is %d.\"}\n", i, i * i);
+    write_text(path, t.at);
+    text_free(&t);
+}
+
 static int set_up(void **state)
 {
     dice_ = (uint64_t)number_from("SEED", 1);
@@ -19,6 +27,7 @@ static int set_up(void **state)
     setenv("NIB_CPU", "scalar", 1);                          /* else a cache that cannot be read is a new choice of kernels, of other bits */
     write_play("my.txt", 60);
     write_play("other.txt", 1000);
+    write_talks("talks.jsonl", 200);
     return run("data my.txt") ? print_error("%s", ERR), -1 : 0;
 }
 
@@ -243,26 +252,33 @@ static void failing_system_calls(void **state)
 
 /* ---- the same for preparing data ---- */
 
-#define PREPARES "data other.txt --shard_size=5000 --threads=1 --out=%s"
+/* Of texts, which goes on behind its shards, and of conversations, which begins anew. */
+static const char *const prepares[] = { "data other.txt --shard_size=5000 --threads=1", "data talks.jsonl --tokenizer=char" }, *const wholes[] = { "whole-0", "whole-1" };
+enum { PREPARES = sizeof prepares / sizeof *prepares };
 
-static void assert_same_data(void)
+static void assert_same_data(int p)
 {
     char **names;
     size_t n;
-    assert_ok(dir_list("whole", &names, &n));
+    assert_ok(dir_list(wholes[p], &names, &n));
     assert_int_equal(names_in("made"), n);
-    for (size_t i = 0; i < n; i++) assert_same_in("whole", "made", names[i]);
+    for (size_t i = 0; i < n; i++) assert_same_in(wholes[p], "made", names[i]);
     free(names);
     runs("check made");
 }
 
-static long calls_of_data(int (*counts)(long))
+static void make_whole(int p)
+{
+    if (!path_is_dir(wholes[p])) runs("%s --out=%s", prepares[p], wholes[p]);
+}
+
+static long calls_of_data(int p, int (*counts)(long))
 {
     struct traced t;
     assert_ok(dir_remove("made"));
-    if (!path_is_dir("whole")) runs(PREPARES, "whole");
-    assert_int_equal(run_traced(&(struct fault){ .counts = counts }, &t, PREPARES, "made"), 0);
-    assert_same_data();
+    make_whole(p);
+    assert_int_equal(run_traced(&(struct fault){ .counts = counts }, &t, "%s --out=made", prepares[p]), 0);
+    assert_same_data(p);
     return t.calls;
 }
 
@@ -270,34 +286,40 @@ static void data_killed_at_system_calls(void **state)
 {
     (void)state;
     if (skip_without_tracing()) skip();
-    long n = calls_of_data(NULL), at = 0;
-    assert_true(n > 300);
-    for (int taken = 0; next_moment(&at, n, &taken, 20);) {
-        struct traced t;
-        if (at % 2) assert_ok(dir_remove("made"));           /* or over what is there */
-        assert_int_equal(run_traced(&(struct fault){ .what = KILLED, .at = at }, &t, PREPARES, "made"), -SIGKILL);
-        runs(PREPARES, "made");
-        assert_same_data();
+    for (int p = 0; p < PREPARES; p++) {
+        long n = calls_of_data(p, NULL), at = 0;
+        assert_true(n > 200);
+        for (int taken = 0; next_moment(&at, n, &taken, 20);) {
+            struct traced t;
+            if (at % 2) assert_ok(dir_remove("made"));       /* or over what is there */
+            assert_int_equal(run_traced(&(struct fault){ .what = KILLED, .at = at }, &t, "%s --out=made", prepares[p]), -SIGKILL);
+            runs("%s --out=made", prepares[p]);
+            assert_same_data(p);
+        }
+        if (number_from("ALL", 0)) print_message("%s: killed at each of %ld system calls\n", prepares[p], n);
     }
-    if (number_from("ALL", 0)) print_message("data: killed at each of %ld system calls\n", n);
+}
+
+static void data_fails_at(int p, int h, long at)
+{
+    struct traced t;
+    assert_ok(dir_remove("made"));
+    int status = run_traced(&(struct fault){ .what = harms[h].what, .at = at, .error = harms[h].error, .counts = harms[h].counts }, &t, "%s --out=made", prepares[p]);
+    assert_said_why(&t, harms[h].name, at);
+    if (status) runs("%s --out=made", prepares[p]);
+    assert_same_data(p);
 }
 
 static void data_with_failing_system_calls(void **state)
 {
     (void)state;
     if (skip_without_tracing()) skip();
-    for (int h = 0; h < HARMS; h++) {
-        long n = calls_of_data(harms[h].counts), at = 0;
-        for (int taken = 0; next_moment(&at, n, &taken, 5);) {
-            struct traced t;
-            assert_ok(dir_remove("made"));
-            int status = run_traced(&(struct fault){ .what = harms[h].what, .at = at, .error = harms[h].error, .counts = harms[h].counts }, &t, PREPARES, "made");
-            assert_said_why(&t, harms[h].name, at);
-            if (status) runs(PREPARES, "made");
-            assert_same_data();
+    for (int p = 0; p < PREPARES; p++)
+        for (int h = 0; h < HARMS; h++) {
+            long n = calls_of_data(p, harms[h].counts), at = 0;
+            for (int taken = 0; next_moment(&at, n, &taken, 5);) data_fails_at(p, h, at);
+            if (number_from("ALL", 0)) print_message("%s: %s at each of %ld system calls\n", prepares[p], harms[h].name, n);
         }
-        if (number_from("ALL", 0)) print_message("data: %s at each of %ld system calls\n", harms[h].name, n);
-    }
 }
 
 /* ---- bits that flip ---- */
@@ -386,8 +408,10 @@ static void flipped_bits(void **state)
     snprintf(step, sizeof step, "%s/step-%08d", straight(0), LAST);
     flip_in(step, n / 3, checkpoint_verify, read_model);
     flip_in(straight(0), n / 3, verify_model, read_model);
-    if (!path_is_dir("whole")) runs(PREPARES, "whole");
-    flip_in("whole", n / 6, verify_data, read_data);
+    for (int p = 0; p < PREPARES; p++) {
+        make_whole(p);
+        flip_in(wholes[p], n / 6, verify_data, read_data);
+    }
     flip_in("data/my", n / 6, verify_data, read_data);
 }
 

@@ -41,6 +41,22 @@ WRAPS uint64_t rng_spread(uint64_t key, uint64_t index, uint64_t n)
     return (uint64_t)((__extension__ (unsigned __int128)fraction * n) >> 64);
 }
 
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    while (b) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+uint64_t rng_stride(uint64_t from, uint64_t n)
+{
+    while (common_divisor(from, n) > 1) from++;
+    return from;
+}
+
 double rng_unit(uint64_t key, uint64_t index)
 {
     return (double)(rng_u64(key, index, 0) >> 11) * 0x1p-53;

@@ -50,6 +50,7 @@ uint64_t rng_below(uint64_t key, uint64_t index, uint64_t n);       /* uniform i
 /* The same, but each index sees the others: 0, 1, 2 ... fall evenly over [0, n), after any number of them (Weyl 1916: the
  * fractional parts of u + index * golden ratio). */
 uint64_t rng_spread(uint64_t key, uint64_t index, uint64_t n);
+uint64_t rng_stride(uint64_t from, uint64_t n);                     /* the first number from `from` > 0 on that has no divisor in common with n: steps of it, modulo n, visit all */
 double   rng_unit(uint64_t key, uint64_t index);                    /* uniform in [0, 1), 53 bits */
 double   rng_normal(uint64_t key, uint64_t index);                  /* mean 0, variance 1; the same bits on every machine */
 

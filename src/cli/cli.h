@@ -11,6 +11,7 @@
 int verb_data(int argc, char **argv);
 int verb_train(int argc, char **argv);
 int verb_sample(int argc, char **argv);
+int verb_chat(int argc, char **argv);
 int verb_eval(int argc, char **argv);
 int verb_info(int argc, char **argv);
 int verb_plan(int argc, char **argv);
@@ -46,6 +47,9 @@ int cli_find_configs(int argc, char **argv, struct arena *memory, struct text *n
 /* The options of nib train, and a few more; a struct settings stands first in the values.  Returns how many. */
 enum { CLI_SETTINGS = 80 };
 int cli_settings(struct option *table, const struct option *more, int n);
+/* Positions of one stream whose keys and values are not out of all proportion: a model may have a hundred thousand.  0: all. */
+struct config;
+int64_t cli_context(const struct config *c, struct text *notices);
 #define CLI_TABLE(t) t, (int)(sizeof t / sizeof *t)
 
 int cli_tell_data(const char *name);         /* what nib data info says (verb_data.c) */

@@ -17,6 +17,7 @@ static const struct { const char *name; int (*run)(int argc, char **argv); int l
     { "data", verb_data, 0, "text to tokens: nib data my.txt --out data/my" },
     { "train", verb_train, 1, "train or finetune: nib train my.txt, nib train config/shakespeare_char.conf" },
     { "sample", verb_sample, 1, "let a model write: nib sample out --start=\"Once\"" },
+    { "chat", verb_chat, 1, "talk with a model that was finetuned on conversations: nib chat out" },
     { "eval", verb_eval, 0, "the loss of a model on data, or its answers: nib eval out --dataset=data/my" },
     { "info", verb_info, 0, "what a model or configuration is, and the plan it runs by" },
     { "watch", verb_watch, 1, "a run's curves in the terminal, as they grow: nib watch out" },

@@ -9,7 +9,7 @@
 #include "text/llmc_choices.h"
 #include "text/prepare.h"
 
-struct data_options { const char *out, *tokenizer, *field, *val, *file, *format; int64_t count, seed, threads, shard_size; };
+struct data_options { const char *out, *tokenizer, *field, *val, *template, *system, *file, *format; int64_t count, seed, threads, shard_size; };
 
 #define FIELD(name) #name, .offset = offsetof(struct data_options, name)
 static const struct option table[] = {
@@ -19,6 +19,8 @@ static const struct option table[] = {
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "tokens", .help = "char: one token a character; gpt2; or a tokenizer file or folder; auto: that of a named set, char for one small text, gpt2 else" },
     { FIELD(field), .kind = OPTION_TEXT, .initial = "text", .group = "input", .help = "which field of JSON lines is the text" },
     { FIELD(val), .kind = OPTION_TEXT, .initial = "0.1", .group = "input", .help = "the share of the text that validates, its end; or a file that does" },
+    { FIELD(template), .kind = OPTION_TEXT, .initial = "auto", .choices = "auto|none|chatml|llama3|zephyr|nanochat", .group = "conversations", .help = "how JSON conversations are written down; auto: as the tokenizer's files say, else chatml; none: JSON is text" },
+    { FIELD(system), .kind = OPTION_TEXT, .initial = NULL, .group = "conversations", .help = "what the system says where a conversation does not" },
     { FIELD(threads), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1024, .group = "machine", .help = "that encode; 0: one a core" },
     { FIELD(file), .kind = OPTION_TEXT, .initial = NULL, .group = "named sets", .help = "shakespeare, shakespeare_char: take the text from here instead of downloading it" },
     { FIELD(count), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 30, .group = "named sets", .help = "tales: how many stories; 0: the usual number" },
@@ -26,11 +28,12 @@ static const struct option table[] = {
 };
 enum { SMALL_TEXT = 4 << 20 };
 
-static const char *choose_tokenizer(const struct data_options *o, int argc, char **argv, int named)
+static const char *choose_tokenizer(const struct data_options *o, int argc, char **argv, int named, int chat)
 {
     struct file_map map;
     if (strcmp(o->tokenizer, "auto")) return o->tokenizer;
     if (named) return NULL;
+    if (chat) return "gpt2";
     if (argc != 1 || !path_is_file(argv[0]) || file_open_map(&map, argv[0])) return "gpt2";
     int small = map.size <= SMALL_TEXT;
     file_close_map(&map);
@@ -44,15 +47,17 @@ static int prepare_all(const struct data_options *o, int argc, char **argv, stru
     int named = argc == 1 && prepare_is_named(argv[0]);
     snprintf(stem, sizeof stem, "%.*s", (int)strcspn(base, "."), base);
     TRY(path_join(folder, "data", *stem ? stem : "text"));
-    struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .tokenizer = choose_tokenizer(o, argc, argv, named), .field = o->field, .val = o->val, .threads = o->threads, .shard_size = (uint64_t)o->shard_size,
+    struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .field = o->field, .template = o->template, .system = o->system, .val = o->val, .threads = o->threads, .shard_size = (uint64_t)o->shard_size,
                                  .format = strcmp(o->format, "llmc") ? TOKENS_NANOGPT : TOKENS_LLMC,
                                  .notices = notices, .progress = screen_transfer, .context = (void *)(uintptr_t)(named ? "preparing" : "reading") };
     struct prepared done;
+    p.tokenizer = choose_tokenizer(o, argc, argv, named, !named && prepare_is_chat(&p));
     if (named) TRY(prepare_named(argv[0], o->file, p.out, o->count, (uint64_t)o->seed, &p, &done));
     else TRY(prepare(&p, &done));
     cli_notices(notices);
     printf("%s: %llu tokens to train on, %llu to validate, vocabulary %lld", p.out, (unsigned long long)done.train, (unsigned long long)done.val, (long long)done.vocab);
-    if (done.documents > 1) printf(", %llu documents", (unsigned long long)done.documents);
+    if (*done.chat) printf(", %llu conversations by %s, %llu tokens of answers", (unsigned long long)done.documents, done.chat, (unsigned long long)done.learnt);
+    else if (done.documents > 1) printf(", %llu documents", (unsigned long long)done.documents);
     printf("\n");
     return 0;
 }
@@ -98,5 +103,7 @@ int verb_data(int argc, char **argv)
 {
     struct data_options o;
     return cli_run(&(struct command){ CLI_TABLE(table), 0, 1 << 20, 0, "nib data INPUT ... [--out DIR]\nnib data shakespeare_char|shakespeare|tales [--out DIR]\nnib data info DIR\nnib data choices FILE --out FILE.bin\n\n"
-                                      "Prepares text for training: files or folders of text or JSON lines, plain or .gz; info says what was prepared;\nchoices encodes questions (HellaSwag ...) as llm.c reads them.\n\n", data }, &o, argc, argv);
+                                      "Prepares text for training: files or folders of text or JSON lines, plain or .gz; info says what was prepared. JSON with \"messages\", \"prompt\" and\n"
+                                      "\"completion\", \"instruction\" and \"output\", or \"question\" and \"answer\" is conversations, of which the answers are learnt;\n"
+                                      "choices encodes questions (HellaSwag ...) as llm.c reads them.\n\n", data }, &o, argc, argv);
 }

@@ -126,8 +126,7 @@ static int streams_for(const struct sample_options *o, const struct config *c)
     return fit < 1 ? 1 : fit < (double)n ? (int)fit : (int)n;
 }
 
-/* Positions whose keys and values are not out of all proportion: a model may have a hundred thousand.  0: all. */
-static int64_t context_for(const struct config *c, struct text *notices)
+int64_t cli_context(const struct config *c, struct text *notices)
 {
     double fit = floor(STATE_BYTES / state_of(c));
     if (fit >= (double)c->context || fit < 1) return 0;
@@ -182,7 +181,7 @@ static int open_and_sample(const struct sample_options *o, const char *folder, c
     struct config c;
     struct engine e;
     TRY(model_describe(&m, &c, folder));
-    struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = streams_for(o, &c), .context = context_for(&c, notices),
+    struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = streams_for(o, &c), .context = cli_context(&c, notices),
                                  .tokenizer = strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL };
     cli_notices(notices);
     TRY(engine_open(&e, folder, &eo));

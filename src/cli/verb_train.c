@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cpu/cpu.h"
+#include "text/packing.h"
 #include "text/prepare.h"
 #include "train/autosize.h"
 #include "train/train.h"
@@ -66,14 +67,15 @@ static void show_model(struct text *t, const struct trainer *r)
 static void show_data(struct text *t, const struct train_event *e)
 {
     const struct settings *s = e->settings;
-    double tokens = (double)(s->gradient_accumulation_steps * s->batch_size * s->block_size), all = (double)e->data->split[SPLIT_TRAIN].n;
+    double windows = (double)(s->gradient_accumulation_steps * s->batch_size), tokens = windows * (double)s->block_size, all = (double)e->data->split[SPLIT_TRAIN].n;
     text_format(t, "data     %s: ", dataset_name(e->data));
     screen_number(t, all);
     text_add(t, " tokens to train on, ");
     screen_number(t, (double)e->data->split[SPLIT_VAL].n);
     text_add(t, " to validate\n         ");
     screen_number(t, tokens);
-    text_format(t, " tokens an iteration, %lld iterations, %.3g times through the text\n", (long long)s->max_iters, tokens * (double)s->max_iters / all);
+    if (e->data->packing) text_format(t, " tokens an iteration at most, %lld iterations, %.3g times through the conversations\n", (long long)s->max_iters, windows * (double)s->max_iters / (double)e->data->packing->windows);
+    else text_format(t, " tokens an iteration, %lld iterations, %.3g times through the text\n", (long long)s->max_iters, tokens * (double)s->max_iters / all);
     if (e->data->floor > 0) text_format(t, "         no model can reach a validation loss below %.4f\n", e->data->floor);
 }
 

@@ -33,9 +33,11 @@ enum { STRETCH = 1 << 9 };
 enum { STRETCH = 16 << 20 };             /* bytes of a text that are read before it is cut */
 #endif
 
+const char documents_whole[] = "";
+
 struct source {
     const char *path;
-    int lines;                           /* it is JSON lines */
+    int lines, array;                    /* it is JSON lines; one JSON array */
     int copy;                            /* a copy of standard input or a pipe: an open file; -1 for files */
 };
 
@@ -43,7 +45,8 @@ struct documents {
     struct source *source; size_t n, room;
     struct arena memory;                 /* of the paths */
     uint64_t size;                       /* of all files, on disk */
-    const char *field;                   /* of JSON lines: which one is the text */
+    const char *field;                   /* of JSON lines: which one is the text; */
+    int whole;                           /* or each line, each entry of an array, as it stands */
     struct text *notices;
     size_t skipped;                      /* files and folders, whether noticed or not */
     char reason[REASON];                 /* "%s is %s": why the last file that was not taken was not */
@@ -91,7 +94,7 @@ static int is_foreign(struct documents *d, const char *path, const char *bytes, 
         return 1;
     }
     for (const struct format *f = formats; f < formats + sizeof formats / sizeof *formats; f++) {
-        if (!has_suffix(path, f->suffix) || n < f->at + f->n || memcmp(bytes + f->at, f->mark, f->n)) continue;
+        if (!has_suffix(path, f->suffix) || n < f->at + f->n || memcmp(bytes + f->at, f->mark, f->n) || (d->whole && f->mark[0] == '[')) continue;
         snprintf(d->reason, sizeof d->reason, "%s; make text of it first: %s %s", f->what, f->command, path);
         return 1;
     }
@@ -105,6 +108,14 @@ static int is_binary(struct documents *d, const char *bytes, size_t n)
     return nul != NULL;
 }
 
+/* For who reads JSON all else in a folder is nothing. */
+static int is_no_json(struct documents *d, const char *path)
+{
+    if (!d->whole || has_suffix(path, ".json") || has_suffix(path, ".jsonl")) return 0;
+    snprintf(d->reason, sizeof d->reason, "no .json or .jsonl");
+    return 1;
+}
+
 /* In a folder a .json may be anything, such as somebody's settings.  It is JSON lines if the first line has the field. */
 static int is_other_json(struct documents *d, const char *path)
 {
@@ -112,7 +123,7 @@ static int is_other_json(struct documents *d, const char *path)
     struct text line = { 0 };
     json_t *object = NULL;
     int got = 0;
-    if (!has_suffix(path, ".json")) return 0;
+    if (!has_suffix(path, ".json") || d->whole) return 0;
     int failed = stream_open(&in, path) || stream_line(in, &line, DOCUMENT_LIMIT, &got) || !got;
     failed = failed || json_parse(&object, line.at, line.size, path);
     int is_other = failed || !json_is_string(json_object_get(object, d->field));
@@ -124,6 +135,13 @@ static int is_other_json(struct documents *d, const char *path)
 }
 
 /* ---- finding files ---- */
+
+static int begins_array(const char *bytes, size_t n)
+{
+    size_t i = 0;
+    while (i < n && strchr(" \t\r\n", bytes[i]) && bytes[i]) i++;
+    return i < n && bytes[i] == '[';
+}
 
 static struct source *add_source(struct documents *d, const char *path)
 {
@@ -173,13 +191,14 @@ static int add_file(struct documents *d, const char *path, int in_folder)
     TRY(first_bytes(&(struct source){ .path = path, .copy = -1 }, bytes, &n, &size));
     int foreign = is_foreign(d, path, bytes, n);
     FAIL_IF(foreign && !in_folder, E_DATA, "%s is %s", path, d->reason);
-    if (foreign || (in_folder && (is_binary(d, bytes, n) || is_other_json(d, path)))) {
+    if (foreign || (in_folder && (is_binary(d, bytes, n) || is_other_json(d, path) || is_no_json(d, path)))) {
         skip(d, path);
         return 0;
     }
     struct source *s = add_source(d, path);
     FAIL_IF(!s, E_MEMORY, "no memory for the names of files");
-    s->lines = has_suffix(path, ".jsonl") || has_suffix(path, ".json");
+    s->lines = d->whole || has_suffix(path, ".jsonl") || has_suffix(path, ".json");
+    s->array = d->whole && begins_array(bytes, n);
     d->size += size;
     return 0;
 }
@@ -263,6 +282,7 @@ static int add_copy(struct documents *d, const char *path)
     struct stream *in;
     struct source *s = add_source(d, strcmp(path, "-") ? path : "standard input");
     FAIL_IF(!s, E_MEMORY, "no memory for the names of files");
+    s->lines = d->whole;
     TRY(open_unnamed(&s->copy));
     TRY(stream_open(&in, path));
     int failed = copy_stream(in, s->copy, s->path);
@@ -270,6 +290,7 @@ static int add_copy(struct documents *d, const char *path)
     if (failed) return failed;
     TRY(first_bytes(s, bytes, &n, &size));
     FAIL_IF(is_foreign(d, s->path, bytes, n), E_DATA, "%s is %s", s->path, d->reason);
+    s->array = d->whole && begins_array(bytes, n);
     d->size += size;
     return 0;
 }
@@ -320,6 +341,11 @@ static int visit_line(const struct reading *r, struct document *doc)
 {
     char what[PATH_SIZE + 32];
     json_t *object;
+    if (r->d->whole) {
+        doc->text = r->text.at;
+        doc->n = r->text.size;
+        return r->visit(r->context, doc);
+    }
     int failed = json_parse(&object, r->text.at, r->text.size, "");
     if (failed) return not_json(failed, doc);
     snprintf(what, sizeof what, "%s: line %llu", doc->path, (unsigned long long)doc->at.line);
@@ -339,6 +365,52 @@ static int visit_lines(struct reading *r, const struct source *s, struct stream 
         doc.read = r->before + stream_position(in);
         if (strspn(r->text.at, " \t\r") < r->text.size) TRY(visit_line(r, &doc));
     }
+}
+
+/* The end of the JSON value that begins at `at`, as far as brackets and quotes say; `size` if it has none. */
+static size_t value_end(const struct text *t, size_t at)
+{
+    int depth = 0, quoted = 0;
+    for (; at < t->size; at++) {
+        char c = t->at[at];
+        if (quoted) at += c == '\\', quoted = c != '"';
+        else if (c == '"') quoted = 1;
+        else if (c == '[' || c == '{') depth++;
+        else if (c == ',' && !depth) return at;
+        else if ((c == ']' || c == '}') && depth-- == 0) return at;
+    }
+    return t->size;
+}
+
+static size_t skip_blanks(const struct text *t, size_t at) { return at + strspn(t->at + at, " \t\r\n"); }
+
+static int read_whole(struct reading *r, const struct source *s, struct stream *in)
+{
+    int more = 1;
+    for (size_t wanted = STRETCH; more; wanted *= 2) {
+        FAIL_IF(wanted > DOCUMENT_LIMIT, E_DATA, "%s: a JSON array of more than 1 GiB; make JSON lines of it: jq -c '.[]' %s >text.jsonl", s->path, s->path);
+        TRY(stream_append(in, &r->text, wanted, &more));
+    }
+    return 0;
+}
+
+/* A file that is one array, which is held whole. */
+static int visit_entries(struct reading *r, const struct source *s, struct stream *in, const struct place *from)
+{
+    struct document doc = { .path = s->path, .at.file = r->file, .is_entry = 1 };
+    TRY(read_whole(r, s, in));
+    doc.read = r->before + stream_position(in);
+    size_t at = skip_blanks(&r->text, skip_blanks(&r->text, 0) + 1), end;
+    for (; at < r->text.size && r->text.at[at] != ']'; at = r->text.at[end] == ',' ? skip_blanks(&r->text, end + 1) : end) {
+        end = value_end(&r->text, at);
+        doc.text = r->text.at + at;
+        doc.n = end - at;
+        doc.at.line++;
+        FAIL_IF(!doc.n || end == r->text.size || r->text.at[end] == '}', E_DATA, "%s: entry %llu does not end as it should; is the file cut off?", s->path, (unsigned long long)doc.at.line);
+        if (doc.at.line >= from->line) TRY(r->visit(r->context, &doc));
+    }
+    FAIL_IF(at >= r->text.size || skip_blanks(&r->text, at + 1) < r->text.size, E_DATA, "%s: the JSON array does not end where the file does", s->path);
+    return 0;
 }
 
 /* A file's text, in stretches.  At least its last byte stays for the one without `more`. */
@@ -367,7 +439,7 @@ static int visit_source(struct reading *r, const struct source *s, const struct 
     struct stream *in;
     TRY(open_source(&in, s));
     text_clear(&r->text);
-    int failed = r->file < from->file ? 0 : s->lines ? visit_lines(r, s, in, from) : visit_stretches(r, s, in, from);
+    int failed = r->file < from->file ? 0 : s->array ? visit_entries(r, s, in, from) : s->lines ? visit_lines(r, s, in, from) : visit_stretches(r, s, in, from);
     r->before += stream_size(in);
     stream_close(in);
     return failed;
@@ -394,7 +466,7 @@ int documents_each(const struct documents *d, const struct place *from, document
 
 int document_error(int code, const struct document *doc)
 {
-    if (doc->at.line) return error_prefix(code, "%s: line %llu", doc->path, (unsigned long long)doc->at.line);
+    if (doc->at.line) return error_prefix(code, "%s: %s %llu", doc->path, doc->is_entry ? "entry" : "line", (unsigned long long)doc->at.line);
     return error_prefix(code, "%s", doc->path);
 }
 
@@ -413,6 +485,7 @@ int documents_open(struct documents **out, const char *const *inputs, int n, con
     int failed = 0;
     FAIL_IF(!d, E_MEMORY, "no memory for the names of files");
     d->field = field;
+    d->whole = field == documents_whole;
     d->notices = notices;
     for (int i = 0; i < n && !failed; i++) failed = add_input(d, inputs[i]);
     if (notices && d->skipped > MOST_NOTICES) text_format(notices, "skipped: %zu more\n", d->skipped - MOST_NOTICES);
@@ -464,7 +537,7 @@ static int check_document(void *sum, const struct document *doc)
     return 0;
 }
 
-/* The bytes as a plain file and as JSON lines: two readings see the same, and of a file that is not compressed all that is in it. */
+/* The bytes as a plain file, as JSON lines, as an array, and as lines that nobody looks into: two readings see the same, and of a file that is not compressed all that is in it. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -475,9 +548,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fd < 0 || ftruncate(fd, (off_t)size) || pwrite(fd, data, size, 0) != (ssize_t)size) abort();
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (documents_open(&d, (const char *const[]){ path }, 1, "text", NULL)) return 0;
-    for (int lines = 0; lines < 2; lines++) {
+    for (int lines = 0; lines < 4; lines++) {
         uLong sum[2] = { 0 };
-        d->source[0].lines = lines;
+        d->source[0].lines = lines & 1;
+        d->source[0].array = lines == 2 && begins_array((const char *)data, size);
+        if (lines >= 2) d->whole = 1;
         int failed = documents_each(d, NULL, documents_between, check_document, &sum[0]), again = documents_each(d, NULL, documents_between, check_document, &sum[1]);
         if (failed != again || sum[0] != sum[1]) abort();
         if (!lines && !failed && (size < 2 || memcmp(data, "\x1f\x8b", 2)) && sum[0] != crc32_z(0, data, size)) abort();

@@ -1,7 +1,8 @@
 /* documents.h -- texts from outside, one after the other: files, what lies in folders, JSON lines; plain or gzip.
  *
  * A plain file is one document.  Of JSON lines (.jsonl, .json) each line is an object, and one of its fields is a document.
- * Empty lines and empty texts are passed over. */
+ * Empty lines and empty texts are passed over.  For who reads JSON himself, each line is a document as it stands, and so is each entry of a
+ * file that is one array. */
 #ifndef FILE_DOCUMENTS_H
 #define FILE_DOCUMENTS_H
 #include <stddef.h>
@@ -21,9 +22,12 @@ struct place {                           /* where a text begins: */
 struct document {
     const char *text; size_t n;          /* at least one byte, at most 2^30; valid during the visit */
     const char *path; struct place at;
+    int is_entry;                        /* of a JSON array: its number is in at.line */
     int more;                            /* the next one goes on with the same text */
     uint64_t read;                       /* bytes of all files up to here, as they are on disk: for progress */
 };
+
+extern const char documents_whole[];     /* a field that is none: lines and entries as they stand */
 
 /* Finds the files; field and notices (may be NULL) must live as long as *d.
  *   A file that is empty, or of a format that is no text (Parquet, PDF ...), is E_DATA, and the message says how to make

@@ -145,6 +145,13 @@ const struct file_tensor *tensors_find(const struct tensors *t, const char *name
     return found ? *found : NULL;
 }
 
+void tensors_replace(struct tensors *t, const struct file_tensor *one)
+{
+    struct entry *e = t->entry;
+    while (strcmp(e->t.name, one->name)) e = e->next;
+    e->t = *one;
+}
+
 const char *tensors_metadata(const struct tensors *t, const char *key)
 {
     const struct note *n = t->note;

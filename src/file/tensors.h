@@ -33,6 +33,7 @@ void tensors_close(struct tensors *t);                                          
 int  tensors_count(const struct tensors *t);
 const struct file_tensor *tensors_at(const struct tensors *t, int i);            /* in the order of the data in its file */
 const struct file_tensor *tensors_find(const struct tensors *t, const char *name);       /* NULL if absent; O(log n) */
+void tensors_replace(struct tensors *t, const struct file_tensor *one);          /* that of its name, which is there */
 const char *tensors_metadata(const struct tensors *t, const char *key);          /* what a file says of itself; NULL if absent */
 
 /* ---- for readers ---- */

@@ -54,6 +54,13 @@ void batch_add(struct batch *b, const struct dataset *d, enum split s, size_t at
     batch_place(b, n, number);
 }
 
+void batch_add_excerpt(struct batch *b, const struct dataset *d, enum split s, const struct excerpt *e, int64_t number)
+{
+    assert(b->rows + e->rows <= b->max_rows && b->seqs < b->max_seqs);
+    dataset_read_excerpt(d, s, e, b->ids + b->rows, b->targets + b->rows);
+    batch_place(b, e->rows, number);
+}
+
 void batch_add_ids(struct batch *b, const int32_t *ids, const int32_t *targets, int64_t n, int64_t number)
 {
     assert(n > 0 && batch_holds(b, n));

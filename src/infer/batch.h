@@ -2,7 +2,7 @@
 #ifndef INFER_BATCH_H
 #define INFER_BATCH_H
 #include "graph/graph.h"
-#include "text/dataset.h"
+#include "text/packing.h"
 
 enum { NO_TARGET = -1 };                 /* this row has no loss */
 
@@ -20,6 +20,8 @@ void batch_clear(struct batch *b);
 int  batch_holds(const struct batch *b, int64_t n);          /* is there room for one more sequence, of n rows? */
 /* Appends n ids from `at` of a split as one sequence; number: its place in the whole step, whatever the micro-batches. */
 void batch_add(struct batch *b, const struct dataset *d, enum split s, size_t at, int64_t n, int64_t number);
+/* Appends what is seen of a conversation; only the answers count. */
+void batch_add_excerpt(struct batch *b, const struct dataset *d, enum split s, const struct excerpt *e, int64_t number);
 /* Appends a sequence given as ids; targets NULL: each row's is the next id, the last row has none. */
 void batch_add_ids(struct batch *b, const int32_t *ids, const int32_t *targets, int64_t n, int64_t number);
 /* Appends a random sequence, each id's target the next: to measure by.  The same numbers the same ids. */

@@ -41,7 +41,7 @@ static int run(struct plan *p, struct batch *b, struct loss_sums *s)
 
 static int finish(const struct loss_sums *s, struct evaluation *e, const char *what)
 {
-    FAIL_IF(!s->tokens, E_DATA, "%s: too short to be evaluated", what);
+    FAIL_IF(!s->tokens, E_DATA, "%s: too short to be evaluated, or the block for its conversations", what);
     double n = (double)s->tokens, k = (double)s->windows, loss = s->nats / n, off = s->squares - 2 * loss * s->products + loss * loss * s->sizes;
     *e = (struct evaluation){ .loss = loss, .error = k > 1 ? sqrt((off < 0 ? 0 : off) * k / (k - 1)) / n : NAN, .tokens = s->tokens, .windows = s->windows, .bytes = s->bytes };
     return 0;
@@ -65,10 +65,33 @@ static size_t document_end(const struct split_tokens *t, size_t i) { return i + 
 
 static int64_t at_most(size_t n, int64_t most) { return n < (size_t)most ? (int64_t)n : most; }
 
+/* So many of a split's conversations, or each once; those that are too long have no answer that can be asked for. */
+static int add_conversations(struct evaluator *v, const struct dataset *d, enum split s, size_t count, uint64_t key)
+{
+    size_t n = d->split[s].n_starts, all = count < n ? count : n;
+    struct excerpt x;
+    for (size_t i = 0; i < all; i++) {
+        if (v->progress) v->progress(v->context, i + 1, all);
+        if (dataset_excerpt(d, s, all < n ? rng_below(key, i, n) : i, v->block, &x) == EXCERPT_NONE) continue;
+        if (!batch_holds(v->batch, x.rows)) TRY(run(v->plan, v->batch, &v->sums));
+        batch_add_excerpt(v->batch, d, s, &x, v->batch->seqs);
+    }
+    return 0;
+}
+
+static int random_conversations(struct plan *p, struct batch *b, const struct dataset *d, enum split s, int64_t block, size_t count, uint64_t key, struct evaluation *e)
+{
+    struct evaluator v = { .plan = p, .batch = b, .block = block };
+    batch_clear(b);
+    TRY(add_conversations(&v, d, s, count, key));
+    return evaluator_finish(&v, e, d->folder);
+}
+
 int evaluate_random(struct plan *p, struct batch *b, const struct dataset *d, enum split s, int64_t block, int64_t count, uint64_t key, struct evaluation *e)
 {
     const struct split_tokens *t = &d->split[s];
     struct loss_sums sums = { 0 };
+    if (*d->chat) return random_conversations(p, b, d, s, block, (size_t)count, key, e);
     batch_clear(b);
     for (int64_t i = 0; i < count; i++) {
         size_t at = 0;
@@ -146,6 +169,7 @@ int evaluator_add_split(struct evaluator *v, const struct dataset *d, enum split
     const struct source source = { .d = d, .split = s };
     struct evaluator one = *v;
     int code = 0;
+    if (*d->chat) return add_conversations(v, d, s, t->n_starts, 0);
     size_t all = t->n - 1, whole = all / (size_t)v->block * (size_t)v->block;
     if (!d->by_document) return read_through(v, &source, 0, v->stride ? all : whole);
     one.progress = NULL;

@@ -20,7 +20,8 @@ double evaluation_bits(const struct evaluation *e);          /* of information a
 
 /* Runs what is in a batch, adds to sum and tokens, and empties it. */
 int evaluate_batch(struct plan *p, struct batch *b, double *sum, int64_t *tokens);
-/* `count` windows of `block` ids drawn at random from a split (nanoGPT's estimate), or, of by_document data, documents. */
+/* `count` windows of `block` ids drawn at random from a split (nanoGPT's estimate), or, of by_document data, documents; of conversations so many, or
+ * all of them once if there are no more, each in at most `block` ids, and of these the answers. */
 int evaluate_random(struct plan *p, struct batch *b, const struct dataset *d, enum split s, int64_t block, int64_t count, uint64_t key, struct evaluation *e);
 
 /* ---- all of a text ---- */
@@ -39,7 +40,8 @@ struct evaluator {
     struct loss_sums sums;               /* zero at first */
 };
 
-/* A split.  Without a stride its last partial window is dropped; with by_document each document is a text by itself, and without a stride cut at `block`. */
+/* A split.  Without a stride its last partial window is dropped; with by_document each document is a text by itself, and without a stride cut at `block`;
+ * of conversations each counts, its answers alone. */
 int evaluator_add_split(struct evaluator *v, const struct dataset *d, enum split s);
 int evaluator_add_ids(struct evaluator *v, const uint32_t *ids, size_t n, size_t bytes);     /* a text whose ids but the first stand for so many bytes */
 /* Each document is a text, all of which counts: before it stands what the tokenizer puts before a text by itself, else the end-of-text token.  Where

@@ -71,7 +71,7 @@ static int extend(const struct session *s, const struct generation *g, struct sa
 {
     int64_t allowed = tokenizer_vocab(g->tokenizer);
     uint32_t id = sampler_pick(sampler, &g->sampling, logits, allowed, st->ids.at + st->from, st->ids.n - st->from, number, (uint64_t)w->written);
-    int end = ends(g, id);
+    int end = ends(g, id) || (g->at_special && tokenizer_is_special(g->tokenizer, id));
     w->done = end || ++w->written >= g->max_new;
     if (!end) {
         TRY(ids_add(&st->ids, &id, 1));

@@ -17,6 +17,7 @@ struct generation {
     int64_t max_new;                     /* ids a stream */
     enum crop crop;
     int past_end;                        /* go on behind the end-of-text token, and the one that begins a text */
+    int at_special;                      /* any special token ends a stream, as the end-of-text token does */
     const char *const *stop; int n_stop; /* a stream is done where one of these appears; it is not part of the text */
     /* Whole characters of stream i as they are certain; done: nothing follows.  A nonzero return ends all streams with that code. */
     int (*emit)(void *context, int stream, const char *text, size_t n, int done);

@@ -92,6 +92,8 @@ int  model_folder(char folder[PATH_SIZE], const char *path);             /* wher
 int  model_list(const struct model_files *f, struct arena *memory, struct file_tensor **t, int *n);
 /* The parameters that it has, all of which are in the files, without memory for them. */
 int  model_sketch(struct weights **w, const struct model_files *f);
+/* Its tables of tokens get more rows, each the mean of those that are there, in f32.  E_MODEL: they are none. */
+int  model_grow(struct model_files *f, int64_t vocab);
 /* A model.safetensors, its types those of the files. */
 int  model_write(const struct model_files *f, const char *path, char sha256[65]);
 /* E_MODEL: no GPT-2 as such tools have it, head and table in one, an MLP of four widths. */

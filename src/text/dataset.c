@@ -14,8 +14,10 @@
 #include "base/rng.h"
 #include "base/sums.h"
 #include "file/pickle.h"
+#include "text/packing.h"
 #include "text/prepare.h"
 #include "text/shard_header.h"
+#include "token/chat.h"
 #include "token/tokenizer.h"
 
 enum { DESCRIPTION_BYTES = 1 << 20, META_BYTES = 64 << 20, GPT2_VOCAB = 50257 };
@@ -34,6 +36,8 @@ int dataset_file(char path[PATH_SIZE], const char *folder, enum token_format f, 
     else snprintf(name, sizeof name, "%s_%06zu.bin", split_names[s], i);
     return path_join(path, folder, name);
 }
+
+int dataset_flags_file(char path[PATH_SIZE], const char *folder, enum split s) { return path_join(path, folder, s == SPLIT_TRAIN ? "train.flags" : "val.flags"); }
 
 int dataset_add_shard(struct dataset *d, enum split s, size_t n)
 {
@@ -83,8 +87,14 @@ static int read_description(struct dataset *d, const json_t *root, const char *w
     if (json_has(root, "floor")) TRY(json_get_real(root, "floor", &d->floor, what));
     FAIL_IF(d->by_document && d->end < 0, E_DATA, "%s: by_document needs an end token", what);
     if (json_has(root, "format")) TRY(read_format(d, root, what));
+    const char *chat = "";
+    if (json_has(root, "chat")) TRY(json_get_string(root, "chat", &chat, what));
+    FAIL_IF(strlen(chat) >= sizeof d->chat, E_DATA, "%s: \"chat\" is longer than the name of any chat template", what);
+    strcpy(d->chat, chat);
     TRY(read_shards(d, root, SPLIT_TRAIN, what));
-    return read_shards(d, root, SPLIT_VAL, what);
+    TRY(read_shards(d, root, SPLIT_VAL, what));
+    FAIL_IF(*chat && (d->by_document || d->split[SPLIT_TRAIN].shards > 1 || d->split[SPLIT_VAL].shards > 1), E_DATA, "%s: conversations are in one file, and not by_document", what);
+    return 0;
 }
 
 static json_t *list_shards(const struct split_tokens *t)
@@ -103,6 +113,7 @@ int dataset_write(const struct dataset *d, const char *fingerprint)
     FAIL_IF(!root, E_MEMORY, "no memory for %s", path);
     if (d->end >= 0) json_object_set_new(root, "end", json_integer(d->end));
     if (d->by_document) json_object_set_new(root, "by_document", json_true());
+    if (*d->chat) json_object_set_new(root, "chat", json_string(d->chat));
     if (d->longest) json_object_set_new(root, "longest", json_integer(d->longest));
     if (d->floor > 0) json_object_set_new(root, "floor", json_real(d->floor));
     if (d->format) json_object_set_new(root, "format", json_string(format_names[d->format]));
@@ -220,6 +231,9 @@ static int describe(struct dataset *d)
         json_decref(root);
         return code;
     }
+    TRY(dataset_flags_file(path, d->folder, SPLIT_TRAIN));
+    TRY(path_look(path, &is));
+    FAIL_IF(is, E_DATA, "%s: conversations without a dataset.json: their preparation was not finished; run the same nib data again", d->folder);
     d->vocab = GPT2_VOCAB;
     TRY(find_files(d));
     TRY(path_join(path, d->folder, "meta.pkl"));
@@ -272,14 +286,18 @@ static uint32_t largest_id(const struct dataset *d, const struct shard *h)
     return most;
 }
 
-static int find_documents(struct dataset *d, enum split s, const struct shard *h, size_t *room)
+static int add_start(struct dataset *d, enum split s, size_t at, size_t *room)
 {
     struct split_tokens *t = &d->split[s];
-    for (size_t i = 0; i < h->n; i++) {
-        if (id_at(d, h, i) != d->end || h->first + i + 1 == t->n) continue;
-        FAIL_IF(!grow(&t->start, room, t->n_starts + 1, sizeof *t->start), E_MEMORY, "no memory for the documents of %s", d->folder);
-        t->start[t->n_starts++] = h->first + i;
-    }
+    FAIL_IF(!grow(&t->start, room, t->n_starts + 1, sizeof *t->start), E_MEMORY, "no memory for the documents of %s", d->folder);
+    t->start[t->n_starts++] = at;
+    return 0;
+}
+
+static int find_documents(struct dataset *d, enum split s, const struct shard *h, size_t *room)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (id_at(d, h, i) == d->end && h->first + i + 1 < d->split[s].n) TRY(add_start(d, s, h->first + i, room));
     return 0;
 }
 
@@ -324,6 +342,23 @@ static int open_shard(struct dataset *d, enum split s, size_t i, size_t *room)
     return scan(d, s, h, room, path);
 }
 
+static int open_flags(struct dataset *d, enum split s)
+{
+    char path[PATH_SIZE];
+    struct split_tokens *t = &d->split[s];
+    size_t room = 0;
+    TRY(dataset_flags_file(path, d->folder, s));
+    if (!path_is_file(path)) return no_file(d, path);
+    TRY(file_open_map(&t->flags, path));
+    FAIL_IF(t->flags.size != t->n, E_DATA, "%s: %zu bytes for %zu ids; there is one for each", path, t->flags.size, t->n);
+    FAIL_IF(!(t->flags.at[0] & CHAT_BEGINS), E_DATA, "%s: no conversation begins with the first id", path);
+    for (size_t i = 0; i < t->n; i++) {
+        FAIL_IF(t->flags.at[i] & ~(CHAT_COUNTS | CHAT_BEGINS | CHAT_TURN), E_DATA, "%s: byte %zu is %d, which says nothing", path, i, t->flags.at[i]);
+        if (t->flags.at[i] & CHAT_BEGINS) TRY(add_start(d, s, i, &room));
+    }
+    return 0;
+}
+
 /* One file that nothing is said about. */
 static int count_ids(struct dataset *d, enum split s)
 {
@@ -345,6 +380,7 @@ static int open_split(struct dataset *d, enum split s)
     FAIL_IF(!d->split[s].shards && d->format == TOKENS_LLMC, E_DATA, "%s: dataset.json lists no shards of %s", d->folder, split_names[s]);
     if (!d->split[s].shards) TRY(count_ids(d, s));
     for (size_t i = 0; i < d->split[s].shards; i++) TRY(open_shard(d, s, i, &room));
+    if (*d->chat) TRY(open_flags(d, s));
     FAIL_IF(d->by_document && !d->split[s].n_starts, E_DATA, "%s: no end token stands before a document of %s", d->folder, split_names[s]);
     return 0;
 }
@@ -429,11 +465,24 @@ void dataset_close(struct dataset *d)
         }
         free(d->split[s].shard);
         free(d->split[s].start);
+        file_close_map(&d->split[s].flags);
         d->split[s] = (struct split_tokens){ 0 };
     }
+    packing_free(d->packing);
+    d->packing = NULL;
 }
 
 /* ---- tokenizers ---- */
+
+/* The data's own tokenizer is that one with the marks of a chat template added. */
+static int is_extended(const struct dataset *d, const struct tokenizer *t)
+{
+    struct tokenizer *own = NULL;
+    int is = !tokenizer_open_in(&own, d->folder) && own && !strcmp(tokenizer_fingerprint(own), d->tokenizer) && tokenizer_extends(own, t);
+    tokenizer_free(own);
+    error_clear();
+    return is;
+}
 
 int dataset_suits(const struct dataset *d, const char *model)
 {
@@ -442,7 +491,7 @@ int dataset_suits(const struct dataset *d, const char *model)
     if (!t) return 0;
     char beside[PATH_SIZE];
     const char *from = path_is_dir(model) || path_has_suffix(model, ".gguf") || path_parent(beside, model) ? model : beside;
-    int same = !strcmp(tokenizer_fingerprint(t), d->tokenizer);
+    int same = !strcmp(tokenizer_fingerprint(t), d->tokenizer) || (*d->chat && is_extended(d, t));
     int code = same ? 0 : error_set(E_DATA, __FILE__, __LINE__, "%s was made by another tokenizer (%s) than that of %s (%s, vocabulary %u), so its ids mean other things; prepare it with: nib data TEXT --tokenizer=%s",
                                     d->folder, d->tokenizer, from, tokenizer_fingerprint(t), tokenizer_vocab(t), from);
     tokenizer_free(t);
@@ -471,6 +520,14 @@ static int tell_start(const struct dataset *d, const struct tokenizer *t, struct
     return code;
 }
 
+static void tell_conversations(const struct dataset *d, struct text *out)
+{
+    size_t learnt[2] = { 0 };
+    for (int s = 0; s < 2; s++)
+        for (size_t i = 0; i < d->split[s].n; i++) learnt[s] += d->split[s].flags.at[i] & CHAT_COUNTS;
+    text_format(out, "%zu and %zu conversations by the chat template %s; %zu and %zu tokens are the assistant's and learnt\n", d->split[SPLIT_TRAIN].n_starts, d->split[SPLIT_VAL].n_starts, d->chat, learnt[SPLIT_TRAIN], learnt[SPLIT_VAL]);
+}
+
 int dataset_tell(const struct dataset *d, struct text *out)
 {
     struct tokenizer *t;
@@ -480,6 +537,7 @@ int dataset_tell(const struct dataset *d, struct text *out)
                 d->needs < d->vocab && !*d->tokenizer ? " (a guess)" : "");
     if (d->format == TOKENS_LLMC) text_format(out, "llm.c's token files%s\n", *d->file ? ", of which this one is for both" : "");
     if (d->split[SPLIT_TRAIN].shards > 1) text_format(out, "in %zu and %zu shards\n", d->split[SPLIT_TRAIN].shards, d->split[SPLIT_VAL].shards);
+    if (*d->chat) tell_conversations(d, out);
     if (d->end >= 0) text_format(out, "%zu and %zu end-of-text tokens (%lld)\n", ends_in(d, SPLIT_TRAIN), ends_in(d, SPLIT_VAL), (long long)d->end);
     if (!is) {
         text_add(out, "no tokenizer lies there\n");
@@ -503,6 +561,7 @@ static void sample_split(const struct dataset *d, enum split s, struct sha256 *s
         size_t at = most < n ? i / STRETCH * (n - STRETCH) / (PLACES - 1) + i % STRETCH : i;
         uint32_t id = dataset_id(d, s, at);
         sha256_add(sum, (const uint8_t[]){ (uint8_t)id, (uint8_t)(id >> 8), (uint8_t)(id >> 16), (uint8_t)(id >> 24) }, 4);
+        if (*d->chat) sha256_add(sum, &d->split[s].flags.at[at], 1);
     }
 }
 
@@ -537,6 +596,8 @@ static int list_files(const struct dataset *d, enum split s, const struct sums *
         TRY(dataset_file(path, d->folder, d->format, s, i, d->split[s].shards));
         FAIL_IF(!sums_find(sums, path_base(path)), E_DATA, "%s/%s does not list %s", d->folder, SUMS_FILE, path_base(path));
     }
+    TRY(dataset_flags_file(path, d->folder, s));
+    FAIL_IF(*d->chat && !sums_find(sums, path_base(path)), E_DATA, "%s/%s does not list %s", d->folder, SUMS_FILE, path_base(path));
     return 0;
 }
 
@@ -589,27 +650,16 @@ static uint64_t turn_of(const struct shard *h, int64_t length)
     return (h->n + (size_t)length - 1) / (size_t)length;
 }
 
-static uint64_t common_divisor(uint64_t a, uint64_t b)
-{
-    while (b) {
-        uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* The shards of a round are visited by steps of one size, which has no divisor in common with their number, from any of them on. */
 int dataset_draw_in_turn(const struct dataset *d, int64_t length, uint64_t key, uint64_t w, size_t *at)
 {
     const struct split_tokens *t = &d->split[SPLIT_TRAIN];
-    uint64_t windows = 0, step = (uint64_t)((double)t->shards * 0.618);
+    uint64_t windows = 0;
     size_t last = 0;
     if (d->by_document || t->shards == 1) return dataset_draw(d, SPLIT_TRAIN, length, key, w, at);
     TRY(last_window(d, SPLIT_TRAIN, length, &last));
     for (size_t i = 0; i < t->shards; i++) windows += turn_of(&t->shard[i], length);
-    uint64_t round = w / windows, left = w % windows, i = rng_below(key, round, t->shards);
-    while (common_divisor(step, t->shards) > 1) step++;
+    uint64_t round = w / windows, left = w % windows, i = rng_below(key, round, t->shards), step = rng_stride((uint64_t)((double)t->shards * 0.618), t->shards);
     for (; left >= turn_of(&t->shard[i], length); i = (i + step) % t->shards) left -= turn_of(&t->shard[i], length);
     *at = t->shard[i].first + rng_spread(rng_key(key, round * t->shards + i), left, t->shard[i].n);
     if (*at > last) *at = last;
@@ -632,10 +682,10 @@ void dataset_window(const struct dataset *d, enum split s, size_t at, int64_t n,
 #include <fcntl.h>
 #include <unistd.h>
 
-/* Folders of each kind, with links to two files that are written anew each time: a description, and ids that are every shard's. */
+/* Folders of each kind, with links to files that are written anew each time: a description, ids that are every shard's, and the half of them as flags. */
 enum { DESCRIBED, META, BARE, HEADED, BOTH, KINDS };         /* BOTH: described, with headers */
-static char folders[] = "/tmp/nib_fuzz_XXXXXX", folder[KINDS][PATH_SIZE], text_path[PATH_SIZE], ids_path[PATH_SIZE];
-static int text_fd, ids_fd;
+static char folders[] = "/tmp/nib_fuzz_XXXXXX", folder[KINDS][PATH_SIZE], text_path[PATH_SIZE], ids_path[PATH_SIZE], flags_path[PATH_SIZE];
+static int text_fd, ids_fd, flags_fd;
 
 static void remove_folders(void) { dir_remove(folders); }
 
@@ -645,14 +695,17 @@ static void make_folders(void)
                                               { "tokens_train_000000.bin", "tokens_train_000001.bin", "tokens_val_000000.bin", "tokens_val.bin" } };
     static const char *const kinds[] = { "described", "meta", "bare", "headed", "both" }, *const descriptions[] = { "dataset.json", "meta.pkl", NULL, NULL, "dataset.json" };
     char path[PATH_SIZE];
-    if (!mkdtemp(folders) || atexit(remove_folders) || path_join(text_path, folders, "text") || path_join(ids_path, folders, "ids")) abort();
+    if (!mkdtemp(folders) || atexit(remove_folders) || path_join(text_path, folders, "text") || path_join(ids_path, folders, "ids") || path_join(flags_path, folders, "flags")) abort();
     text_fd = open(text_path, O_RDWR | O_CREAT, 0600);
     ids_fd = open(ids_path, O_RDWR | O_CREAT, 0600);
+    flags_fd = open(flags_path, O_RDWR | O_CREAT, 0600);
     for (int k = 0; k < KINDS; k++) {
         if (path_join(folder[k], folders, kinds[k]) || dir_make(folder[k])) abort();
         if (descriptions[k] && (path_join(path, folder[k], descriptions[k]) || link(text_path, path))) abort();
         for (const char *const *name = shards[k >= HEADED]; name < shards[k >= HEADED] + 6 && *name; name++)
             if (path_join(path, folder[k], *name) || link(ids_path, path)) abort();
+        for (enum split s = SPLIT_TRAIN; k == DESCRIBED && s <= SPLIT_VAL; s++)
+            if (dataset_flags_file(path, folder[k], s) || link(flags_path, path)) abort();
     }
 }
 
@@ -670,6 +723,23 @@ static void look_at_window(const struct dataset *d, enum split s, int64_t length
         if (ids[i] < 0 || ids[i] >= d->needs || (i && ids[i] != targets[i - 1])) abort();
     free(ids);
     free(targets);
+}
+
+static void look_at_conversations(struct dataset *d, int64_t block)
+{
+    int32_t ids[16], targets[16];
+    if (dataset_pack(d, block, 1)) return;
+    const struct packing *p = d->packing;
+    for (uint64_t w = 0; w < p->windows; w++) {
+        size_t i = packing_draw(p, w);
+        int64_t rows = 0;
+        for (size_t k = p->first[i]; k < p->first[i + 1]; k++) {
+            struct excerpt e;
+            if (dataset_excerpt(d, SPLIT_TRAIN, p->order[k], block, &e) == EXCERPT_NONE || (rows += e.rows) > block) abort();
+            dataset_read_excerpt(d, SPLIT_TRAIN, &e, ids, targets);
+            if (targets[e.rows - 1] < 0) abort();            /* it ends with something to learn */
+        }
+    }
 }
 
 /* A description's last character: the first with a NUL behind it. */
@@ -696,6 +766,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ids = last + 2;
     }
     put(ids_fd, ids, (size_t)(end - ids));
+    put(flags_fd, ids, (size_t)(end - ids) / 2);
     if (dataset_open(&d, folder[kind])) return 0;
     for (uint64_t w = 0; w < 12; w++) {
         size_t at;
@@ -704,6 +775,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!dataset_draw_in_turn(&d, length, 1, w, &at)) look_at_window(&d, SPLIT_TRAIN, length, at);
         if (!dataset_draw(&d, SPLIT_VAL, length, 1, w, &at)) look_at_window(&d, SPLIT_VAL, length, at);
     }
+    for (int64_t block = 1; *d.chat && block <= 16; block += 5) look_at_conversations(&d, block);
     dataset_tell(&d, &told);
     text_free(&told);
     dataset_close(&d);

@@ -2,6 +2,8 @@
  *
  * train.bin and val.bin are nanoGPT's: a headerless stream of little-endian ids, u16, or u32 where the vocabulary needs it.
  * A large split is cut into shards, train_000000.bin, train_000001.bin ...: one after the other they are its train.bin.
+ * Of conversations train.flags has a byte for each id of train.bin (enum in token/chat.h): is it learnt, does a conversation begin, does a
+ * user's turn; val.flags likewise.  Such a set has one file a split, and packing.h says how it becomes windows.
  * dataset.json beside them says what they are; without it they are taken for nanoGPT's own (u16; vocabulary of meta.pkl,
  * else GPT-2's).  tokenizer.json, if there, is how they were made.
  *
@@ -27,7 +29,8 @@ struct shard { struct file_map map; const uint8_t *ids; size_t first, n; char *n
 struct split_tokens {
     struct shard *shard; size_t shards, room;
     size_t n;                            /* ids, of all shards */
-    uint64_t *start; size_t n_starts;    /* with by_document: where documents begin (the end token before each counts to it) */
+    uint64_t *start; size_t n_starts;    /* with by_document: where documents begin (the end token before each counts to it); of conversations: where these do */
+    struct file_map flags;               /* of conversations: a byte for each id */
 };
 
 struct dataset {
@@ -41,6 +44,8 @@ struct dataset {
     int by_document;                     /* windows start where documents start, and evaluation takes documents one by one */
     int64_t longest;                     /* the longest document, end token included; 0: unknown */
     char tokenizer[17];                  /* the fingerprint of the tokenizer that made the ids; "" if nothing says it */
+    char chat[16];                       /* it is of conversations, by the chat template of this name; empty: it is not */
+    struct packing *packing;             /* of conversations, once they are packed: the windows that train (packing.h) */
     double floor;                        /* nats a token that no model can beat on the validation text; 0: unknown */
     struct split_tokens split[2];
 };
@@ -61,7 +66,7 @@ static inline const char *dataset_name(const struct dataset *d) { return *d->fil
 void dataset_close(struct dataset *d);
 int  dataset_write(const struct dataset *d, const char *fingerprint);    /* dataset.json; folder must be set */
 
-/* E_DATA: the model (tokenizer_of_model) has a tokenizer, and it is another than the one that made these ids. */
+/* E_DATA: the model (tokenizer_of_model) has a tokenizer, and it is another than the one that made these ids.  The data's may have more special tokens. */
 int  dataset_suits(const struct dataset *d, const char *model);
 /* For people: numbers of tokens and documents, the tokenizer, how the text begins. */
 int  dataset_tell(const struct dataset *d, struct text *out);
@@ -71,6 +76,7 @@ int  dataset_find(char folder[PATH_SIZE], const char *name);
 /* The file of shard i, where a split has so many. */
 int  dataset_file(char path[PATH_SIZE], const char *folder, enum token_format f, enum split s, size_t i, size_t shards);
 size_t dataset_header(enum token_format f);                              /* bytes before the ids of a file */
+int  dataset_flags_file(char path[PATH_SIZE], const char *folder, enum split s);         /* of conversations */
 int  dataset_add_shard(struct dataset *d, enum split s, size_t n);       /* without its file */
 
 uint32_t dataset_id(const struct dataset *d, enum split s, size_t i);

@@ -128,9 +128,9 @@ static int open_and_tell(struct teller *t, const char *out, uint64_t seed, uint6
 
 static int prepare_tales(const struct prepare_options *o, uint64_t seed, uint64_t count, struct prepared *done)
 {
-    struct teller t = { .o = o, .files = { .file.fd = -1, .lock = -1 } };
+    struct teller t = { .o = o, .files = { .file.fd = -1, .flags.fd = -1, .lock = -1 } };
     int failed = open_and_tell(&t, o->out, seed, count ? count : PREPARE_TALES);
-    if (!failed) *done = (struct prepared){ token_files_all(&t.files, SPLIT_TRAIN), token_files_all(&t.files, SPLIT_VAL), t.stories, t.bytes, t.files.set.vocab };
+    if (!failed) *done = (struct prepared){ .train = token_files_all(&t.files, SPLIT_TRAIN), .val = token_files_all(&t.files, SPLIT_VAL), .documents = t.stories, .bytes = t.bytes, .vocab = t.files.set.vocab };
     token_files_discard(&t.files);
     grammar_free(t.grammar);
     tokenizer_free(t.tokenizer);

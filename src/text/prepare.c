@@ -200,19 +200,19 @@ static int encode_all(struct preparation *p)
 /* ---- all of it.  What can go wrong soon goes first: names of files, the tokenizer, the folder to write ---- */
 
 /* A number is a share, and everything else names a file. */
-static int open_validation(struct preparation *p)
+int prepare_validation(const struct prepare_options *o, const char *field, struct documents **d, double *share)
 {
     char *end;
-    p->share = strtod(p->o->val, &end);
-    if (end == p->o->val || *end) return documents_open(&p->texts[SPLIT_VAL], &p->o->val, 1, p->o->field, p->o->notices);
-    FAIL_IF(!(p->share > 0 && p->share < 1), E_USAGE, "val is %s; it must be a share between 0 and 1, or a file", p->o->val);
+    *share = strtod(o->val, &end);
+    if (end == o->val || *end) return documents_open(d, &o->val, 1, field, o->notices);
+    FAIL_IF(!(*share > 0 && *share < 1), E_USAGE, "val is %s; it must be a share between 0 and 1, or a file", o->val);
     return 0;
 }
 
 static int open_texts(struct preparation *p)
 {
     TRY(documents_open(&p->texts[SPLIT_TRAIN], p->o->inputs, p->o->n, p->o->field, p->o->notices));
-    TRY(open_validation(p));
+    TRY(prepare_validation(p->o, p->o->field, &p->texts[SPLIT_VAL], &p->share));
     for (int s = 0; s < 2; s++)
         if (p->texts[s]) p->all += 2 * documents_size(p->texts[s]);
     return 0;
@@ -314,6 +314,7 @@ static int run(struct preparation *p, struct prepared *done)
 int prepare(const struct prepare_options *o, struct prepared *done)
 {
     struct preparation p = { .o = o };
+    if (prepare_is_chat(o)) return prepare_conversations(o, done);
     int failed = run(&p, done);
     tokenizer_free(p.tokenizer);
     documents_close(p.texts[SPLIT_TRAIN]);

@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "text/dataset.h"
 
+struct documents;
+
 struct prepare_options {
     const char *const *inputs; int n;    /* files or folders; each .txt, .md ... or JSON lines (.jsonl, .json), plain or .gz; "-" is standard input */
     const char *out;                     /* the folder; made if absent */
@@ -15,18 +17,26 @@ struct prepare_options {
     int64_t threads;                     /* that encode; 0: one a core */
     uint64_t shard_size;                 /* ids of a shard, about 4 bytes of text each; 0: one file for all */
     enum token_format format;
+    const char *template, *system;       /* of conversations: "auto", "none" or a chat template's name (token/chat.h); what the system says where they do not, may be NULL */
     struct text *notices;                /* what was skipped and why, a line each */
     void (*progress)(void *context, uint64_t now, uint64_t all);     /* bytes of the inputs; may be NULL */
     void *context;
 };
 
-struct prepared { uint64_t train, val, documents, bytes; int64_t vocab; };
+struct prepared { uint64_t train, val, documents, bytes, learnt; int64_t vocab; char chat[16]; };      /* learnt, chat: of conversations */
 
 /* What was killed goes on behind its last complete shard, if nothing has changed: texts, tokenizer, options.
  *
  * One plain file is one text, cut into train and val by characters, as nanoGPT cuts it.  Of several files and of JSON lines each
  * file, each line is a document, closed by the end-of-text token where the tokenizer has one. */
 int prepare(const struct prepare_options *o, struct prepared *p);
+
+/* Conversations (conversations.h), which `prepare` does if these inputs are some and template is not "none": rendered by a chat template, with a flag for each id (dataset.h).
+ * The template is that of the tokenizer, else chatml; marks that the tokenizer lacks become new tokens of it.  What was killed begins anew. */
+int prepare_conversations(const struct prepare_options *o, struct prepared *p);
+int prepare_is_chat(const struct prepare_options *o);
+/* What o->val says: a share, or a file, which becomes *d. */
+int prepare_validation(const struct prepare_options *o, const char *field, struct documents **d, double *share);
 
 /* A set by name: "shakespeare_char", "shakespeare" (downloaded and checksummed, or taken from `file`), "tales" (made here: `count`
  * stories, 0: the usual number, of `seed`).  E_USAGE names the sets there are. */

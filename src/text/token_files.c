@@ -19,7 +19,7 @@ enum { PIECE = 1 << 14, MOST_U16 = 1 << 16 };                /* ids written at o
 int token_files_create(struct token_files *f, const char *folder, enum token_format format, uint64_t shard_size)
 {
     if (format == TOKENS_LLMC && (!shard_size || shard_size > SHARD_MOST)) shard_size = SHARD_MOST;
-    *f = (struct token_files){ .set = { .end = -1, .format = format }, .shard_size = shard_size ? shard_size : UINT64_MAX, .file = { .fd = -1 }, .lock = -1 };
+    *f = (struct token_files){ .set = { .end = -1, .format = format }, .shard_size = shard_size ? shard_size : UINT64_MAX, .file = { .fd = -1 }, .flags = { .fd = -1 }, .lock = -1 };
     FAIL_IF(snprintf(f->set.folder, PATH_SIZE, "%s", folder) >= PATH_SIZE, E_USAGE, "path too long: %.200s...", folder);
     TRY(path_join(f->unfinished, folder, DATASET_UNFINISHED));
     TRY(dir_make(f->unfinished));
@@ -58,6 +58,7 @@ int token_files_complete(struct token_files *f)
         TRY(file_begin_with(&f->file, header, sizeof header));
     }
     TRY(file_commit(&f->file));
+    if (f->flags.fd >= 0) TRY(file_commit(&f->flags));
     TRY(dataset_add_shard(&f->set, f->split, f->n));
     f->n = 0;
     return 0;
@@ -84,6 +85,16 @@ int token_files_add(struct token_files *f, enum split s, const uint32_t *ids, si
         if (f->n == f->shard_size) TRY(token_files_complete(f));
     }
     return 0;
+}
+
+int token_files_add_flags(struct token_files *f, const void *flags, size_t n)
+{
+    char path[PATH_SIZE];
+    if (f->flags.fd < 0) {
+        TRY(dataset_flags_file(path, f->unfinished, f->split));
+        TRY(file_create(&f->flags, path));
+    }
+    return file_append(&f->flags, flags, n);
 }
 
 uint64_t token_files_all(const struct token_files *f, enum split s)
@@ -174,7 +185,7 @@ static int is_moved(const struct token_files *f, const char *path)
 static int is_of_preparation(const char *name)
 {
 #define NUMBER "[0-9][0-9][0-9][0-9][0-9][0-9]"
-    static const char *const patterns[] = { SUMS_FILE, SUMS_FILE ".*.tmp", "dataset.json", "meta.pkl", "dataset.json.*.tmp", "meta.pkl.*.tmp", "tokenizer*.json.*.tmp", "train.bin", "val.bin", "train_" NUMBER ".bin", "val_" NUMBER ".bin",
+    static const char *const patterns[] = { SUMS_FILE, SUMS_FILE ".*.tmp", "dataset.json", "meta.pkl", "dataset.json.*.tmp", "meta.pkl.*.tmp", "tokenizer*.json.*.tmp", "train.bin", "val.bin", "train.flags", "val.flags", "train_" NUMBER ".bin", "val_" NUMBER ".bin",
                                            "tokens_train_" NUMBER ".bin", "tokens_val_" NUMBER ".bin" };
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         if (!fnmatch(patterns[i], name, 0)) return 1;
@@ -208,6 +219,16 @@ static int move_shards(const struct token_files *f, enum split s)
     return 0;
 }
 
+static int move_flags(const struct token_files *f, enum split s)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+    if (!*f->set.chat) return 0;
+    TRY(dataset_flags_file(from, f->unfinished, s));
+    TRY(dataset_flags_file(to, f->set.folder, s));
+    FAIL_IF(rename(from, to), E_IO, "cannot write %s: %m", to);
+    return 0;
+}
+
 static int sum_shards(const struct token_files *f, enum split s, struct sums *sums)
 {
     char path[PATH_SIZE];
@@ -220,7 +241,7 @@ static int sum_shards(const struct token_files *f, enum split s, struct sums *su
 
 static int sum_all(const struct token_files *f, struct sums *sums)
 {
-    static const char *const others[] = { "dataset.json", "tokenizer.json", "tokenizer_config.json", "meta.pkl" };
+    static const char *const others[] = { "dataset.json", "train.flags", "val.flags", "tokenizer.json", "tokenizer_config.json", "meta.pkl" };
     char path[PATH_SIZE];
     int is;
     TRY(sum_shards(f, SPLIT_TRAIN, sums));
@@ -240,6 +261,8 @@ int token_files_commit(struct token_files *f, const struct tokenizer *t)
     for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++) FAIL_IF(!f->set.split[s].shards, E_DATA, "%s: no tokens to %s", f->set.folder, s ? "validate on" : "train on");
     TRY(remove_old(f));
     TRY(tokenizer_save(t, f->set.folder));
+    TRY(move_flags(f, SPLIT_TRAIN));                         /* before the ids: they tell that these are conversations */
+    TRY(move_flags(f, SPLIT_VAL));
     TRY(move_shards(f, SPLIT_TRAIN));
     TRY(move_shards(f, SPLIT_VAL));
     TRY(file_sync(f->set.folder));
@@ -253,6 +276,7 @@ int token_files_commit(struct token_files *f, const struct tokenizer *t)
 void token_files_discard(struct token_files *f)
 {
     file_discard(&f->file);
+    file_discard(&f->flags);
     if (f->lock >= 0 && !f->keep) dir_remove(f->unfinished);
     dir_unlock(f->lock);
     f->lock = -1;

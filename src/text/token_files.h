@@ -16,6 +16,7 @@ struct token_files {
     char unfinished[PATH_SIZE];          /* where the files are made */
     enum split split;                    /* that is being written: first all that trains, then all that validates */
     struct file_writer file; uint64_t n; /* the shard that is begun, and how many ids are in it */
+    struct file_writer flags;            /* of conversations: beside it */
     int keep;                            /* token_files_discard leaves the complete shards */
     int lock;                            /* of `unfinished` */
 };
@@ -24,6 +25,8 @@ struct token_files {
 int  token_files_create(struct token_files *f, const char *folder, enum token_format format, uint64_t shard_size);      /* makes the folders */
 void token_files_use(struct token_files *f, const struct tokenizer *t);  /* before the first ids: how wide they are */
 int  token_files_add(struct token_files *f, enum split s, const uint32_t *ids, size_t n);
+/* Of conversations, whose shards have no end: flags of the ids that were added. */
+int  token_files_add_flags(struct token_files *f, const void *flags, size_t n);
 uint64_t token_files_all(const struct token_files *f, enum split s);     /* ids so far */
 /* What an earlier preparation did not finish is removed, or gone on with, if its complete shards are there; then *is = 1.  ids: in
  * them.  committing: all were complete, and may have been moved. */

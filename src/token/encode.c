@@ -201,19 +201,22 @@ int encoder_open(struct encoder **out, const struct tokenizer *t, enum specials 
     FAIL(E_MEMORY, "no memory to encode");
 }
 
-int encoder_add(struct encoder *e, const char *text, size_t n, uint64_t from, struct ids *out)
+static int add(struct encoder *e, const char *text, size_t n, uint64_t from, int fresh, struct ids *out)
 {
     size_t before = out->n;
     if (!n) return 0;
     e->text = text;
     e->end = text + n;
     e->from = from;
-    e->fresh = 1;
+    e->fresh = fresh;
     e->out = out;
     int failed = encode_from(e, 0, text, n);
     if (failed) out->n = before;
     return failed;
 }
+
+int encoder_add(struct encoder *e, const char *text, size_t n, uint64_t from, struct ids *out) { return add(e, text, n, from, 1, out); }
+int encoder_add_behind(struct encoder *e, const char *text, size_t n, uint64_t from, struct ids *out) { return add(e, text, n, from, 0, out); }
 
 void encoder_close(struct encoder *e)
 {

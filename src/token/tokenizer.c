@@ -296,6 +296,7 @@ uint32_t tokenizer_vocab(const struct tokenizer *t) { return t->vocab.n; }
 int64_t tokenizer_end(const struct tokenizer *t) { return t->end; }
 int tokenizer_is_bytes(const struct tokenizer *t) { return t->kind != MODEL_CHARACTERS; }
 const char *tokenizer_fingerprint(const struct tokenizer *t) { return t->fingerprint; }
+const char *tokenizer_chat(const struct tokenizer *t) { return t->chat; }
 
 int tokenizer_is_special(const struct tokenizer *t, uint32_t id) { return id < t->vocab.n && t->vocab.at[id].flags & TOKEN_SPECIAL; }
 

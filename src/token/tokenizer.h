@@ -51,6 +51,10 @@ int      tokenizer_is_bytes(const struct tokenizer *t);      /* made of words or
 /* Ids that the file puts before (behind = 0) and behind (1) a text by itself, such as <|begin_of_text|>.  Encoding leaves that to its caller. */
 const uint32_t *tokenizer_template(const struct tokenizer *t, int behind, size_t *n);
 int      tokenizer_is_special(const struct tokenizer *t, uint32_t id);
+/* The chat template that its files hold, in Jinja; NULL: none.  chat.h says what to do with it. */
+const char *tokenizer_chat(const struct tokenizer *t);
+/* Is it the other one with, at most, more special tokens behind all others?  Then what that one encodes means the same here. */
+int      tokenizer_extends(const struct tokenizer *t, const struct tokenizer *other);
 /* 16 hex digits.  Equal tokens, merges and rules have equal fingerprints, whatever the files they came from. */
 const char *tokenizer_fingerprint(const struct tokenizer *t);
 void tokenizer_describe(const struct tokenizer *t, struct text *out);    /* a few lines for people */
@@ -71,6 +75,8 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, enum
 struct encoder;
 int  encoder_open(struct encoder **e, const struct tokenizer *t, enum specials s, uint64_t expected);
 int  encoder_add(struct encoder *e, const char *text, size_t n, uint64_t from, struct ids *out);
+/* The same of a text that stands behind an added token: nothing is done to its front that is done where a text begins. */
+int  encoder_add_behind(struct encoder *e, const char *text, size_t n, uint64_t from, struct ids *out);
 void encoder_close(struct encoder *e);                           /* NULL is fine */
 
 /* The same by several threads (0: one a core), where it is known how to cut the text: the ids do not depend on their number. */
@@ -96,7 +102,7 @@ int tokenizer_stream(const struct tokenizer *t, struct decoder *d, int64_t id, s
 
 /* ---- saving ---- */
 
-/* tokenizer.json and tokenizer_config.json into a folder; characters also as meta.pkl, so that nanoGPT's sample.py reads them. */
+/* tokenizer.json and tokenizer_config.json, the chat template in it, into a folder; characters also as meta.pkl, so that nanoGPT's sample.py reads them. */
 int tokenizer_save(const struct tokenizer *t, const char *folder);
 /* llama2.c's tokenizer.bin, for a model of so many entries (at least tokenizer_vocab).  E_MODEL says why it cannot hold this one. */
 int tokenizer_write_llama2c(const struct tokenizer *t, int64_t entries, const char *path);

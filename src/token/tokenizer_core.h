@@ -52,6 +52,7 @@ struct tokenizer {
     enum opening opening;
     json_t *file;                        /* of those that nib does not write by itself: the file; else NULL */
     int64_t end;
+    const char *chat;                    /* the chat template of its files, or the one it was equipped with; NULL: none */
     char fingerprint[17];
 };
 
@@ -86,6 +87,12 @@ void tokenizer_ready(struct tokenizer *t);
 int  tokenizer_shown(struct tokenizer *t, const struct parts *p, const char *what);
 
 int64_t tokenizer_added(const struct tokenizer *t, const char *content);     /* the id of an added token, -1 if there is none */
+
+/* ---- tokenizer_extend.c ---- */
+
+/* *t becomes one with n special tokens more, whose ids are the next. */
+int tokenizer_extend(struct tokenizer **t, const char *const *content, size_t n);
+int tokenizer_set_chat(struct tokenizer *t, const char *jinja);              /* before others use it */
 
 /* ---- tokenizer_ranks.c ---- */
 

@@ -11,7 +11,7 @@
 #include "token/tokenizer_stages.h"
 
 /* Bytes.  The largest vocabularies in use take half of the first; all characters there are would take the second. */
-enum { FILE_LIMIT = 64 << 20, META_LIMIT = 32 << 20 };
+enum { FILE_LIMIT = 64 << 20, META_LIMIT = 32 << 20, CHAT_LIMIT = 1 << 20 };
 
 /* ---- vocab.json + merges.txt, which OpenAI called encoder.json + vocab.bpe ---- */
 
@@ -186,6 +186,33 @@ static int set_end(struct tokenizer *t, const json_t *config, const char *config
     return 0;
 }
 
+/* A text, or a list of named ones, of which "default" counts. */
+static const char *chat_in_config(const json_t *config)
+{
+    const json_t *all = json_object_get(config, "chat_template"), *one;
+    size_t i;
+    json_array_foreach ((json_t *)(uintptr_t)all, i, one) {
+        const char *name = json_string_value(json_object_get(one, "name"));
+        if (name && !strcmp(name, "default")) return json_string_value(json_object_get(one, "template"));
+    }
+    return json_string_value(all);
+}
+
+/* A file of its own counts before what the config says. */
+static int set_chat(struct tokenizer *t, const json_t *config, const char *config_path)
+{
+    char folder[PATH_SIZE], path[PATH_SIZE];
+    const char *chat = chat_in_config(config);
+    struct text all = { 0 };
+    TRY(path_parent(folder, config_path));
+    TRY(path_join(path, folder, "chat_template.jinja"));
+    int failed = path_is_file(path) ? file_read(path, CHAT_LIMIT, &all) : 0;
+    if (!failed && all.size) chat = all.at;
+    if (!failed && chat) failed = tokenizer_set_chat(t, chat);
+    text_free(&all);
+    return failed;
+}
+
 /* transformers writes 10^30 as "model_max_length" where there is none, which no 64-bit integer holds; a real does. */
 static int parse_config(json_t **config, const struct text *all, const char *path)
 {
@@ -219,6 +246,7 @@ static int make_of_both(struct tokenizer *t, const struct text *all, const char 
     int failed = is_bert ? tokenizer_of_bert(t, all, path, config, config_path) : json_parse(&root, all->at, all->size, path);
     if (!failed && root) failed = tokenizer_of_json(t, root, path);
     if (!failed) failed = set_end(t, config, config_path);
+    if (!failed) failed = set_chat(t, config, config_path);
     json_decref(root);
     return failed;
 }
@@ -438,8 +466,8 @@ static int save_config(const struct tokenizer *t, const char *folder)
     const char *end = t->end >= 0 ? t->vocab.at[t->end].bytes : NULL;
     const char *start = end && !strcmp(end, END_OF_TEXT) ? end : NULL;           /* GPT-2's also begins texts */
     TRY(path_join(path, folder, "tokenizer_config.json"));
-    json_t *root = json_pack("{s:s, s:b, s:s*, s:s*}", "tokenizer_class", "PreTrainedTokenizerFast",
-                             "clean_up_tokenization_spaces", 0, "bos_token", start, "eos_token", end);
+    json_t *root = json_pack("{s:s, s:b, s:s*, s:s*, s:s*}", "tokenizer_class", "PreTrainedTokenizerFast",
+                             "clean_up_tokenization_spaces", 0, "bos_token", start, "eos_token", end, "chat_template", t->chat);
     FAIL_IF(!root, E_MEMORY, "no memory for %s", path);
     int failed = json_write(path, root);
     json_decref(root);

@@ -9,6 +9,7 @@
 #include "cpu/cpu.h"
 #include "cpu/profile.h"
 #include "infer/generate.h"
+#include "token/chat.h"
 #include "train/run.h"
 #include "train/schedule.h"
 
@@ -129,17 +130,26 @@ static int collect(void *context, int stream, const char *text, size_t n, int do
     return 0;
 }
 
+/* What a sample goes on from: of conversations the first that validates, up to its answer; else the end token, or a line end. */
+static int sample_start(const struct run *r, struct ids *ids)
+{
+    const struct split_tokens *t = &r->data.split[SPLIT_VAL];
+    int64_t end = tokenizer_end(r->tokenizer);
+    uint32_t first = end >= 0 ? (uint32_t)end : 0;
+    for (size_t i = 0; *r->data.chat && i < t->n && !(t->flags.at[i] & CHAT_COUNTS); i++) TRY(ids_add(ids, &(uint32_t){ dataset_id(&r->data, SPLIT_VAL, i) }, 1));
+    if (ids->n) return 0;
+    int code = end >= 0 ? ids_add(ids, &first, 1) : tokenizer_encode(r->tokenizer, "\n", 1, SPECIALS_AS_TEXT, ids);
+    return code ? ids_add(ids, &first, 1) : 0;               /* a vocabulary without a newline: any id will do */
+}
+
 static int sample(struct run *r)
 {
     enum { LENGTH = 200 };
     struct text text = { 0 };
     struct stream st = { 0 }, *const streams[] = { &st };
-    int64_t end = tokenizer_end(r->tokenizer);
-    uint32_t first = end >= 0 ? (uint32_t)end : 0;
     struct generation g = { .tokenizer = r->tokenizer, .sampling = { .temperature = 0.8, .top_k = 200, .top_p = 1, .repetition = 1, .seed = (uint64_t)r->s->seed },
                             .max_new = LENGTH, .emit = collect, .context = &text };
-    int code = end >= 0 ? ids_add(&st.ids, &first, 1) : tokenizer_encode(r->tokenizer, "\n", 1, SPECIALS_AS_TEXT, &st.ids);
-    if (code) code = ids_add(&st.ids, &first, 1);            /* a vocabulary without a newline: any id will do */
+    int code = sample_start(r, &st.ids);
     if (!code) code = generate(&r->trainer.session, &g, streams, 1, (uint64_t)r->trainer.progress.iteration);
     if (!code && text.size) {
         struct train_event e = run_event(r, TRAIN_SAMPLE);

@@ -49,6 +49,17 @@ int train_known(const char *name, struct config *c)
     return 0;
 }
 
+/* Conversations may have marks that the model's vocabulary has not: it gets rows for them. */
+static int grow_vocabulary(struct run *r)
+{
+    enum { MARKS = 64 };
+    int64_t before = r->files.config.vocab, needs = r->data.needs, pad = r->s->pad_vocab;
+    if (!*r->data.chat || needs <= before || needs > before + MARKS) return 0;
+    TRY(model_grow(&r->files, (needs + pad - 1) / pad * pad));
+    text_format(&r->notices, "the chat template's marks are new to the model: its vocabulary grows from %lld to %lld, and new tokens begin as the mean of the others\n", (long long)before, (long long)r->files.config.vocab);
+    return 0;
+}
+
 /* A checkpoint to resume, or a model to begin with. */
 static int take_config(struct run *r)
 {
@@ -56,12 +67,27 @@ static int take_config(struct run *r)
         TRY(config_read(&r->model, &r->config, r->from));
     } else {
         TRY(model_open(&r->files, r->from));
+        TRY(grow_vocabulary(r));
         r->model = r->files.model;
         r->config = r->files.config;
     }
     int64_t block = r->s->block_size;
     FAIL_IF(block > r->config.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)r->config.context, r->from);
     if (!r->resumes) config_crop(r->model, &r->config, block);           /* as nanoGPT does */
+    return 0;
+}
+
+/* What a block_size costs a set of conversations. */
+static int pack_data(struct run *r)
+{
+    struct packing *p;
+    size_t n = r->data.split[SPLIT_TRAIN].n_starts;
+    TRY(dataset_pack(&r->data, r->s->block_size, (uint64_t)r->s->seed));
+    p = r->data.packing;
+    text_format(&r->notices, "%zu conversations in %zu windows of %lld tokens; an iteration takes %lld windows\n", n - p->none, p->windows, (long long)p->block,
+                (long long)(r->s->batch_size * r->s->gradient_accumulation_steps));
+    if (p->cut) text_format(&r->notices, "%zu of %zu conversations are longer than block_size and lose their oldest turns\n", p->cut, n);
+    if (p->none) text_format(&r->notices, "%zu of %zu conversations are left out: their last question and answer alone are longer than block_size\n", p->none, n);
     return 0;
 }
 
@@ -73,6 +99,7 @@ static int open_data(struct run *r)
     if (r->s->verify) TRY(dataset_verify(&r->data, &known));
     if (*r->data.file && !r->s->eval_only) text_format(&r->notices, "%s is one file: what is trained on validates, too\n", r->data.file);
     dataset_mark(&r->data, &r->around.data);
+    if (*r->data.chat) return pack_data(r);
     for (int split = 0; split < (r->data.by_document ? 1 : 2); split++)          /* are the texts long enough? */
         TRY(dataset_draw(&r->data, (enum split)split, r->s->block_size, 0, 0, &at));
     return 0;
@@ -121,7 +148,8 @@ static int open_trainer(struct run *r)
 {
     const struct settings *s = r->s;
     struct trainer_options o = { .model = r->model, .config = r->config, .type = r->type, .batch = s->batch_size, .block = s->block_size,
-                                 .recompute = (int)s->recompute, .sample_streams = s->sample_interval && r->tokenizer ? 1 : 0 };
+                                 .recompute = (int)s->recompute, .sample_streams = s->sample_interval && r->tokenizer ? 1 : 0,
+                                 .packed = r->data.packing ? PACKING_MOST : 0 };
     TRY(fit(r->options, &o, &r->notices));
     TRY(trainer_open(&r->trainer, &o));
     if (r->resumes) return checkpoint_read(r->from, &r->trainer);

@@ -15,7 +15,8 @@
 static int plan_graph(struct trainer *t, enum phase phase, struct plan **p)
 {
     const struct trainer_options *o = &t->o;
-    const struct space text = { "text", o->batch * o->block, phase == EVAL ? o->batch * o->block : o->batch };
+    int64_t rows = o->batch * o->block, packed = o->packed ? o->packed : 1;
+    const struct space text = { "text", rows, phase == EVAL || packed > o->block ? rows : packed * o->batch };
     struct plan_options po = { .recompute = phase == TRAIN ? o->recompute : 0, .fuse = 1 };
     graph *g;
     TRY(graph_open(&g, t->weights, phase, o->type, &text, 1));
@@ -206,12 +207,28 @@ int trainer_step_on(struct trainer *t, int64_t accumulate, int (*fill)(void *con
 
 struct draw { const struct dataset *d; uint64_t key; int64_t iteration, batch, block, accumulate; };
 
+/* Sequences are numbered as if each window were full of them. */
+static void add_window(const struct draw *w, struct batch *b, int64_t number)
+{
+    const struct packing *p = w->d->packing;
+    size_t window = packing_draw(p, (uint64_t)number), first = p->first[window];
+    for (size_t k = first; k < p->first[window + 1]; k++) {
+        struct excerpt e;
+        dataset_excerpt(w->d, SPLIT_TRAIN, p->order[k], w->block, &e);
+        batch_add_excerpt(b, w->d, SPLIT_TRAIN, &e, (number * PACKING_MOST + (int64_t)(k - first)) & INT32_MAX);
+    }
+}
+
 static int fill_random(void *context, int64_t micro, struct batch *b)
 {
     const struct draw *w = context;
     for (int64_t i = 0; i < w->batch; i++) {
         int64_t sequence = micro * w->batch + i, number = w->iteration * w->accumulate * w->batch + sequence;
         size_t at;
+        if (w->d->packing) {
+            add_window(w, b, number);
+            continue;
+        }
         TRY(dataset_draw_in_turn(w->d, w->block, w->key, (uint64_t)number, &at));
         batch_add(b, w->d, SPLIT_TRAIN, at, w->block, number & INT32_MAX);
     }

@@ -12,6 +12,7 @@ struct trainer_options {
     int64_t batch, block;                /* sequences of one micro-batch; ids of one sequence */
     int recompute;
     int sample_streams;                  /* 0: no session */
+    int64_t packed;                      /* at most so many sequences share the rows of one; 0: one */
 };
 
 struct adam_options { double lr, beta1, beta2, weight_decay, clip, spike; };      /* spike: spikes_is' most */
@@ -60,7 +61,7 @@ struct step_result {
     char why[256];                       /* skipped: "its loss is not finite", "its gradient of NAME is not finite", "its loss of ... is a spike" */
 };
 
-/* One iteration: `accumulate` micro-batches drawn from the training split, one AdamW update, unless loss or gradient is not
+/* One iteration: `accumulate` micro-batches drawn from the training split (of conversations, windows of its packing), one AdamW update, unless loss or gradient is not
  * finite or the loss is a spike: then nothing changes.  The draw depends on seed, iteration and what was left out alone. */
 int trainer_step(struct trainer *t, const struct dataset *d, int64_t accumulate, uint64_t seed, const struct adam_options *a, struct step_result *r);
 
