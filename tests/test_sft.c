@@ -1,4 +1,5 @@
 /* test_sft.c -- nib data, train, eval and chat on conversations, as users do it. */
+#include "base/quantize.h"
 #include "runs.h"
 #include "terminal.h"
 
