@@ -9,7 +9,8 @@ struct engine_options {
     int streams;                         /* a session of so many texts; 0: none */
     int64_t rows;                        /* an evaluation plan of so many rows; 0: none */
     int64_t context;                     /* at most so many positions; 0: all the model has */
-    const char *tokenizer;               /* NULL: the folder's own, if it has one; else a path or "gpt2" */
+    const char *tokenizer;               /* NULL: the folder's own, if it has one (of an adapter's that has none, the base's); else a path or "gpt2" */
+    const char *base;                    /* of an adapter, if not what that says; NULL: that */
 };
 
 struct engine {

@@ -37,6 +37,7 @@ int model_offer_weights(struct weights *w, const struct model *m, const struct t
     size_t prefix = strlen(m->prefix);
     for (int i = 0; i < tensors_count(file); i++) {
         const struct file_tensor *t = tensors_at(file, i);
+        if (w->frozen_type == BF16 && t->type != BF16) continue;             /* a copy is smaller, and as fast as products are here */
         if ((t->type != F32 && t->type != BF16) || (uintptr_t)t->data % dtype_size(t->type)) continue;
         TRY(weights_offer(w, strncmp(t->name, m->prefix, prefix) ? t->name : t->name + prefix, t->type, t->data));
     }
@@ -142,6 +143,21 @@ size_t model_parameters(const struct weights *w)
 {
     size_t n = 0;
     for (const struct param *p = w->param; p; p = p->next) n += param_size(p);
+    return n;
+}
+
+size_t model_trained(const struct weights *w)
+{
+    size_t n = 0;
+    for (const struct param *p = w->param; p; p = p->next) n += p->use == TRAINED ? param_size(p) : 0;
+    return n;
+}
+
+size_t model_mapped(const struct weights *w)
+{
+    size_t n = 0;
+    for (const struct param *p = w->param; p; p = p->next)
+        for (int i = 0; i < p->n_block && p->use == MAPPED; i++) n += (size_t)(p->block[i].out * p->in) * dtype_size(p->block_type[i]);
     return n;
 }
 

@@ -45,6 +45,8 @@ struct model {
     const char *prefix;                  /* "transformer.": files may have it before every name; ours do */
     int files_have_biases;               /* config.bias = 0 is written as biases of 0 */
     const char *table;                   /* of tokens */
+    const char *dense, *adapted;         /* the dense layers of a block, "attn.c_attn,..."; those that LoRA adapts if nobody says otherwise */
+    enum layout layout;                  /* of dense layers in files */
     const char *positions;               /* the table that may be cropped to a smaller context; NULL: they are rotary */
 };
 
@@ -69,13 +71,15 @@ void config_describe(const struct model *m, const struct config *c, struct text 
 
 struct tensors;
 struct file_tensor;
-struct model_files { const struct model *model; struct config config; struct tensors *tensors; };        /* named and laid out as Hugging Face's */
+struct adapter;
+struct model_files { const struct model *model; struct config config; struct tensors *tensors; struct adapter *adapter; };       /* named and laid out as Hugging Face's; adapter: NULL, or on it */
 
 /* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
- * or file by nanoGPT (ckpt.pt); a file by llm.c.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
+ * or file by nanoGPT (ckpt.pt); a file by llm.c; a folder by PEFT, with the model that it adapts (adapter.h).  E_DATA says what a file is that cannot be used; E_IO: there is none. */
 int  model_open(struct model_files *f, const char *path);
+int  model_open_on(struct model_files *f, const char *path, const char *base);           /* base: of an adapter, wherever it says that is; NULL: there */
 void model_close(struct model_files *f);
-int  model_describe(const struct model **m, struct config *c, const char *path);     /* its configuration alone, at once */
+int  model_describe(const struct model **m, struct config *c, const char *path, const char *base);       /* its configuration alone, at once */
 int  model_folder(char folder[PATH_SIZE], const char *path);             /* where its other files are: path, or where that file lies */
 
 /* The parameters of a model by the names and in the layout of its files, data in these; in memory. */
@@ -97,6 +101,7 @@ int  llmc_write(const struct model_files *f, const char *path);
 
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 
+void floats_from(float *to, enum dtype type, const void *data, size_t at, size_t n);      /* elements at .. at + n of an array of some type */
 /* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */
 int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data);
 /* Reads block i of a trained p back from one of the ranges of the weights: master, grad, a moment. */
@@ -118,5 +123,7 @@ int  model_save_weights(const struct weights *w, const struct model *m, const st
 int  model_save_ranges(const struct weights *w, const struct model *m, const float *const *range, const char *const *label, int n, const char *path, char sha256[65]);
 int  model_load_range(const struct weights *w, const struct model *m, float *range, const char *label, const struct tensors *file, const char *what);
 size_t model_parameters(const struct weights *w);                        /* elements */
+size_t model_trained(const struct weights *w);                           /* ... of those that are trained */
+size_t model_mapped(const struct weights *w);                            /* bytes of those that stay in a file */
 
 #endif
