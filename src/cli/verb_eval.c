@@ -7,9 +7,10 @@
 #include "cli/cli.h"
 #include "cpu/cpu.h"
 #include "infer/engine.h"
+#include "model/adapter.h"
 #include "model/hub.h"
 
-struct eval_options { const char *dataset, *split, *dtype; int64_t block_size, batch_size, threads; int json; };
+struct eval_options { const char *dataset, *split, *dtype, *base; int64_t block_size, batch_size, threads; int json; };
 
 #define FIELD(name) #name, .offset = offsetof(struct eval_options, name)
 static const struct option table[] = {
@@ -19,6 +20,7 @@ static const struct option table[] = {
     { FIELD(batch_size), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 16, .group = "machine", .help = "windows at a time; 0: about 4096 tokens" },
     { FIELD(dtype), .kind = OPTION_TEXT, .initial = "float32", .choices = "float32|bfloat16", .group = "machine", .help = "of activations" },
     { FIELD(threads), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1024, .group = "machine", .help = "0: one a core" },
+    { FIELD(base), .kind = OPTION_TEXT, .initial = NULL, .group = "model", .help = "of an adapter: the model that it adapts, if it is not where that says" },
     { FIELD(json), .kind = OPTION_BOOL, .initial = "false", .group = "output", .help = "one JSON object on standard output" },
 };
 
@@ -49,13 +51,14 @@ static int evaluate(const struct eval_options *o, const char *folder, const stru
     struct config c;
     struct engine e;
     struct evaluation result;
-    TRY(model_describe(&m, &c, folder));
+    TRY(model_describe(&m, &c, folder, o->base));
     int64_t block = o->block_size ? o->block_size : c.context, rows = o->batch_size ? o->batch_size * block : block > 4096 ? block : 4096 / block * block;
     FAIL_IF(block > c.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)c.context, folder);
     FAIL_IF(d->needs > c.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld: they do not belong together", d->folder, (long long)d->needs - 1, (long long)c.vocab);
     TRY(dataset_suits(d, folder));
-    TRY(engine_open(&e, folder, &(struct engine_options){ .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .rows = rows }));
-    int code = evaluate_all(e.eval, &e.batch, d, strcmp(o->split, "train") ? SPLIT_VAL : SPLIT_TRAIN, block, &result, on_window, NULL);
+    TRY(engine_open(&e, folder, &(struct engine_options){ .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .rows = rows, .base = o->base }));
+    int code = e.files.adapter ? dataset_suits(d, e.files.adapter->home) : 0;
+    if (!code) code = evaluate_all(e.eval, &e.batch, d, strcmp(o->split, "train") ? SPLIT_VAL : SPLIT_TRAIN, block, &result, on_window, NULL);
     engine_close(&e);
     if (!code) print(o, &result, d, block);
     return code;

@@ -4,23 +4,25 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "model/adapter.h"
 #include "model/hub.h"
 #include "token/tokenizer.h"
 #include "train/checkpoint.h"
 #include "train/train.h"
 
-struct export_options { const char *to, *out, *dataset; };
+struct export_options { const char *to, *out, *dataset, *base; };
 
 static const char USAGE[] =
     "nib export MODEL --to=hf|nanogpt|llmc --out=PATH\n\n"
     "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT's sample.py, a .bin for llm.c.\n"
-    "MODEL: whatever nib opens. Weights keep their type.\n\n";
+    "MODEL: whatever nib opens; an adapter and what it adapts become one model. Weights keep their type.\n\n";
 
 #define FIELD(name) #name, .offset = offsetof(struct export_options, name)
 static const struct option table[] = {
     { FIELD(to), .kind = OPTION_TEXT, .initial = "hf", .choices = "hf|nanogpt|llmc", .group = "output", .help = "hf: config.json, model.safetensors, tokenizer.json; nanogpt: ckpt.pt; llmc: gpt2_124M.bin" },
     { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "what to write: a folder for hf, a file for the others" },
     { FIELD(dataset), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "nanogpt: its sample.py takes the characters from data/NAME/meta.pkl; by default what the run was trained on" },
+    { FIELD(base), .kind = OPTION_TEXT, .initial = NULL, .group = "model", .help = "of an adapter: the model that it adapts, if it is not where that says" },
 };
 
 /* ---- kinds ---- */
@@ -32,6 +34,8 @@ static int to_hf(const struct export_options *o, const struct model_files *f, co
     struct tokenizer *t;
     TRY(model_folder(path, from));
     TRY(tokenizer_open_in(&t, path));
+    if (!t && f->adapter) TRY(model_folder(path, f->adapter->home));
+    if (!t && f->adapter) TRY(tokenizer_open_in(&t, path));
     s.tokenizer = t;
     if (t) s.end = tokenizer_end(t);
     int code = dir_make(o->out);
@@ -93,7 +97,7 @@ static int export(struct options *options, int argc, char **argv)
     FAIL_IF(path_is_dir(o->out) || path_is_file(o->out), E_USAGE, "%s is there already; choose another --out", o->out);
     TRY(hub_find(path, argv[0], screen_transfer, argv[0]));
     screen_clear();
-    TRY(model_open(&f, path));
+    TRY(model_open_on(&f, path, o->base));
     int code = write(o, &f, path);
     model_close(&f);
     return code;
