@@ -25,9 +25,11 @@ static const struct option own[] = {
 static int find_model(const struct info_options *o, int argc, char **argv, struct model_files *f)
 {
     char folder[PATH_SIZE];
+    struct settings s = o->s;
     int adapts = 0;
     *f = (struct model_files){ 0 };
     if (argc) {
+        s.init_from = argv[0];
         TRY(hub_find(folder, argv[0], screen_transfer, argv[0]));
         screen_clear();
         TRY(adapter_look(folder, &adapts));
@@ -36,7 +38,7 @@ static int find_model(const struct info_options *o, int argc, char **argv, struc
         train_config(&o->s, 0, &f->model, &f->config);
         TRY(config_check(f->model, &f->config));
     }
-    return train_adapter(&o->s, f);
+    return train_adapter(&s, f);
 }
 
 static enum dtype type_of(const struct info_options *o) { return strcmp(o->s.dtype, "bfloat16") ? F32 : BF16; }

@@ -312,3 +312,45 @@ int adapter_merge(const struct adapter *a, const struct model *m, const struct p
     struct merging g = { .rows = p->layout == IN_OUT ? in : out, .cols = p->layout == IN_OUT ? out : in, .R = r->rank, .scale = r->scale };
     return merge(&g, p->layout, t, fa, fb, to);
 }
+
+#ifdef FUZZ_ADAPTER
+static int fill_model(struct weights *w, const struct model *m, const struct adapter *a)
+{
+    static const struct space text = { "text", 4, 1 };
+    struct config c = m->base;
+    graph *g;
+    struct plan *p;
+    c.layers = 2, c.heads = 2, c.width = 8, c.vocab = 11, c.context = 4, c.bias = 1;
+    config_fill_in(&c);
+    weights_lora(w, &a->lora);
+    TRY(graph_open(&g, w, TRAIN, F32, &text, 1));
+    tensor *losses = m->build(g, &c);
+    TRY(plan_new(&p, g, &losses, 1, &(struct plan_options){ 0 }));
+    TRY(adapter_check_layers(w, m, &a->lora, "fuzz"));
+    TRY(adapter_check(w, m, a->tensors, "fuzz"));
+    TRY(weights_place(w));
+    return adapter_load(w, m, a->tensors, "fuzz");
+}
+
+/* An adapter_config.json, a NUL, and a file of tensors for a small model. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct model *const models[] = { &model_gpt2, &model_llama };
+    const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
+    struct adapter a = { 0 };
+    struct weights *w;
+    if (!nul || json_parse(&a.config, (const char *)data, (size_t)(nul - data), "fuzz")) return 0;
+    int code = adapter_parse(&a, a.config, "fuzz");
+    if (!code) code = safetensors_parse(&a.tensors, nul + 1, size - (size_t)(nul + 1 - data), "fuzz");
+    for (int i = 0; i < 2 && !code; i++) {
+        if (weights_new(&w, &null_backend, FROZEN)) abort();
+        if (!take_layers(&a, models[i], "fuzz")) fill_model(w, models[i], &a);
+        weights_free(w);
+    }
+    tensors_close(a.tensors);
+    json_decref(a.config);
+    arena_free(&a.memory);
+    return 0;
+}
+#endif

@@ -25,8 +25,8 @@ struct adapter {
     struct lora lora;                    /* of a folder: a layer each, by its full name; of a new one: its target_modules */
     char base[PATH_SIZE];                /* what it adapts, as it was given: a path, or a name; "": nobody said */
     char home[PATH_SIZE];                /* where that was found */
-    int64_t rank;                        /* r, lora_alpha and use_rslora of the configuration */
-    double alpha;
+    int64_t rank;                        /* r, lora_alpha, lora_dropout and use_rslora of the configuration */
+    double alpha, dropout;
     int by_root;
     struct json_t *config;               /* all of it */
     struct tensors *tensors;             /* NULL: of a new one */
@@ -42,11 +42,11 @@ void adapter_close(struct adapter *a);                                   /* NULL
 
 /* E_MODEL: an adapter of another kind (DoRA, biases, embeddings ...), by the key that says so. */
 int  adapter_parse(struct adapter *a, const struct json_t *root, const char *what);
-int  adapter_read(struct adapter **a, const char *folder);               /* the configuration alone; layers come with adapter_open_tensors */
+int  adapter_read(struct adapter **a, const char *folder);               /* the configuration alone; layers come with adapter_open_tensors.  Fails: *a is NULL */
 /* A new one for a model.  targets: "c_attn,mlp.c_proj", "all" layers of the blocks, or "auto": those that PEFT takes for this family. */
 struct adapter_settings { int64_t rank; double alpha, dropout; const char *targets, *base; };
 int  adapter_new(struct adapter **a, const struct model *m, const struct adapter_settings *s);
-int  adapter_rebase(struct adapter *a, const char *base, double dropout);    /* what is written from now on */
+int  adapter_change(struct adapter *a, const char *base, double dropout);    /* base: NULL: as before; for what is computed and written from now on */
 int  adapter_write(const struct adapter *a, const char *folder);         /* adapter_config.json */
 /* Scale of the module (its name as PEFT has it) whose matrices have this rank. */
 struct module { const char *name; int64_t rank; float scale; };

@@ -110,17 +110,16 @@ static int read_targets(const json_t *root, const char *what)
 
 int adapter_parse(struct adapter *a, const json_t *root, const char *what)
 {
-    double dropout = 0;
     FAIL_IF(!json_is_object(root), E_DATA, "%s: it is no JSON object", what);
     TRY(check_kind(root, what));
-    a->rank = 8, a->alpha = 8, a->by_root = 0;               /* PEFT's, where a file does not say */
+    a->rank = 8, a->alpha = 8, a->dropout = 0, a->by_root = 0;               /* PEFT's, where a file does not say */
     if (json_has(root, "r")) TRY(json_get_int(root, "r", 1, MOST_RANK, &a->rank, what));
     if (json_has(root, "lora_alpha")) TRY(json_get_real(root, "lora_alpha", &a->alpha, what));
-    if (json_has(root, "lora_dropout")) TRY(json_get_real(root, "lora_dropout", &dropout, what));
+    if (json_has(root, "lora_dropout")) TRY(json_get_real(root, "lora_dropout", &a->dropout, what));
     if (json_has(root, "use_rslora")) TRY(json_get_bool(root, "use_rslora", &a->by_root, what));
     FAIL_IF(!(fabs(a->alpha) <= MOST_ALPHA), E_DATA, "%s: \"lora_alpha\" is %g", what, a->alpha);
-    FAIL_IF(!(dropout >= 0 && dropout < 1), E_DATA, "%s: \"lora_dropout\" is %g, not a probability below 1", what, dropout);
-    a->lora.dropout = (float)dropout;
+    FAIL_IF(!(a->dropout >= 0 && a->dropout < 1), E_DATA, "%s: \"lora_dropout\" is %g, not a probability below 1", what, a->dropout);
+    a->lora.dropout = (float)a->dropout;
     TRY(read_base(a, root, what));
     TRY(read_targets(root, what));
     TRY(read_patterns(root, "rank_pattern", 1, MOST_RANK, what));
@@ -134,6 +133,13 @@ static int allocate(struct adapter **a)
     return 0;
 }
 
+static int give_up(struct adapter **a, int code)
+{
+    adapter_close(*a);
+    *a = NULL;
+    return code;
+}
+
 int adapter_read(struct adapter **a, const char *folder)
 {
     char path[PATH_SIZE];
@@ -141,8 +147,7 @@ int adapter_read(struct adapter **a, const char *folder)
     TRY(allocate(a));
     int code = json_read(&(*a)->config, path, CONFIG_BYTES);
     if (!code) code = adapter_parse(*a, (*a)->config, path);
-    if (code) adapter_close(*a);
-    return code;
+    return code ? give_up(a, code) : 0;
 }
 
 /* ---- patterns: of the end of a module's name, as re.match(r"(.*\.)?(PATTERN)$", name) in Python; the first that fits counts ---- */
@@ -276,15 +281,15 @@ int adapter_new(struct adapter **a, const struct model *m, const struct adapter_
     (*a)->config = config_of(m, s, list_targets(m, s->targets));
     int code = (*a)->config ? adapter_parse(*a, (*a)->config, ADAPTER_CONFIG) : error_set(E_USAGE, __FILE__, __LINE__, "the name of the model, or those of --lora_targets, are no UTF-8");
     if (!code) code = take_targets(*a, m);
-    if (code) adapter_close(*a);
-    return code;
+    return code ? give_up(a, code) : 0;
 }
 
-int adapter_rebase(struct adapter *a, const char *base, double dropout)
+int adapter_change(struct adapter *a, const char *base, double dropout)
 {
-    FAIL_IF(snprintf(a->base, sizeof a->base, "%s", base) >= (int)sizeof a->base, E_USAGE, "the name of the base is too long");
+    FAIL_IF(base && snprintf(a->base, sizeof a->base, "%s", base) >= (int)sizeof a->base, E_USAGE, "the name of the base is too long");
+    a->dropout = dropout;
     a->lora.dropout = (float)dropout;
-    FAIL_IF(json_object_set_new(a->config, "base_model_name_or_path", json_string(base)) || json_object_set_new(a->config, "lora_dropout", json_real(dropout)) ||
+    FAIL_IF(json_object_set_new(a->config, "base_model_name_or_path", json_string(a->base)) || json_object_set_new(a->config, "lora_dropout", json_real(dropout)) ||
             json_object_set_new(a->config, "inference_mode", json_true()), E_USAGE, "the name of the base is no UTF-8");
     return 0;
 }

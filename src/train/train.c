@@ -83,8 +83,8 @@ static int take_adapter(struct run *r)
     struct settings *s = r->options->values;
     for (size_t i = 0; i < sizeof own / sizeof *own && !r->resumes; i++)
         FAIL_IF(options_origin(r->options, own[i]), E_USAGE, "--%s: %s is an adapter, whose rank, alpha and layers cannot change; for a new one on top of it begin with: nib export %s --to=hf --out=MERGED", own[i], s->init_from, s->init_from);
-    if (!r->resumes && !options_origin(r->options, "lora_dropout")) s->lora_dropout = a->lora.dropout;
-    return adapter_rebase(a, s->base ? s->base : a->base, s->lora_dropout);
+    if (!r->resumes && !options_origin(r->options, "lora_dropout")) s->lora_dropout = a->dropout;
+    return adapter_change(a, s->base, s->lora_dropout);
 }
 
 static int choose_adapter(struct run *r)
