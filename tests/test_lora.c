@@ -121,6 +121,7 @@ static void resumed(void **state)
 {
     static const char *const files[] = { "step-00000020/" ADAPTER_MODEL, "step-00000020/optimizer.safetensors", "step-00000020/trainer.json", ADAPTER_MODEL, ADAPTER_CONFIG };
     char out[64];
+    struct stat s;
     (void)state;
     for (int i = 0; i < BASES; i++) {
         snprintf(out, sizeof out, "%s-resumed", bases[i]);
@@ -129,6 +130,10 @@ static void resumed(void **state)
         for (size_t k = 0; k < sizeof files / sizeof *files; k++) assert_same_in(name_of("%s-lora", i), out, files[k]);
         runs("check %s", out);
     }
+    copy_folder("llama", "changed");
+    assert_int_equal(stat("changed/model.safetensors", &s), 0);
+    flip("changed/model.safetensors", (size_t)s.st_size - 3);        /* of the last norm */
+    fails(E_DATA, "was trained on another model than changed is now; --base=MODEL says where that one is", "train --init_from=resume --out_dir=%s --max_iters=22 --base=changed", out);
     fails(E_USAGE, "--lora_rank cannot change when a run is resumed (lora_rank 3 -> 4)", "train --init_from=resume --out_dir=%s --lora_rank=4", out);
     fails(E_USAGE, "--lora_targets cannot change", "train --init_from=resume --out_dir=%s --lora_targets=all", out);
 }
@@ -187,6 +192,8 @@ static void trained_on(void **state)
         runs(ADAPTS "--init_from=%s --out_dir=%s --max_iters=20", run_, more);
         assert_true(loss_of(more, "") < loss_of(run_, ""));
         runs("train --init_from=resume --out_dir=%s --max_iters=22", more);
+        runs(ADAPTS "--init_from=%s --out_dir=%s --max_iters=22", run_, name_of("%s-at-once", i));
+        assert_same_in(more, name_of("%s-at-once", i), "step-00000022/" ADAPTER_MODEL);
         fails(E_USAGE, "is an adapter, whose rank, alpha and layers cannot change", ADAPTS "--init_from=%s --out_dir=never --lora_rank=3", run_);
     }
     assert_false(path_is_dir("never"));

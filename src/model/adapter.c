@@ -52,6 +52,26 @@ static int ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
+/* ---- what it adapts ---- */
+
+void adapter_mark_base(const struct tensors *base, char mark[65])
+{
+    enum { PLACES = 32, BYTES = 64 };                        /* of each tensor */
+    struct sha256 s;
+    sha256_start(&s);
+    for (int i = 0; i < tensors_count(base); i++) {
+        const struct file_tensor *t = tensors_at(base, i);
+        sha256_add(&s, t->name, strlen(t->name) + 1);
+        sha256_add(&s, &t->type, sizeof t->type);
+        sha256_add(&s, t->dim, (size_t)t->n_dims * sizeof *t->dim);
+        for (size_t k = 0; k < PLACES && t->size; k++) {
+            size_t at = t->size / PLACES * k, left = t->size - at;
+            sha256_add(&s, (const char *)t->data + at, left < BYTES ? left : BYTES);
+        }
+    }
+    sha256_end(&s, mark);
+}
+
 /* ---- which layers a file adapts ---- */
 
 static const struct file_tensor *find(const struct tensors *t, const struct model *m, const char *layer, const char *which)

@@ -53,6 +53,9 @@ struct module { const char *name; int64_t rank; float scale; };
 int  adapter_scales(const struct adapter *a, struct module *of, int n, const char *what);
 void adapter_describe(const struct adapter *a, struct text *out);        /* "LoRA of rank 8 on q_proj, v_proj of gpt2" */
 
+/* What a base is known by: SHA-256 of its tensors' names, types and shapes, and of bytes from evenly spaced places of each. */
+void adapter_mark_base(const struct tensors *base, char mark[65]);
+
 /* ---- the matrices (adapter.c) ---- */
 
 int  adapter_open_tensors(struct adapter *a, const struct model *m, const char *folder);

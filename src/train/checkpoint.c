@@ -146,6 +146,7 @@ static int write_trainer(const char *folder, const struct trainer *t, const stru
     json_object_set_new(root, "isa", json_string(cpu_isa()));
     json_object_set_new(root, "cpu", json_string(cpu_model()));
     json_object_set_new(root, "dtype", json_string(dtype_name(t->o.type)));
+    if (s->adapter) json_object_set_new(root, "base", json_string(s->base));
     json_object_set_new(root, "data", mark_to_json(&s->data));
     int code = path_join(path, folder, TRAINER);
     if (!code && !json_object_get(root, "data")) code = error_set(E_MEMORY, __FILE__, __LINE__, "no memory for %s", path);
@@ -290,6 +291,7 @@ static int from_json(const json_t *root, struct progress *p, struct made_with *m
     TRY(progress_from_json(p, root, what));
     TRY(text_from_json(root, "isa", m->isa, sizeof m->isa, what));
     TRY(text_from_json(root, "dtype", m->dtype, sizeof m->dtype, what));
+    TRY(text_from_json(root, "base", m->base, sizeof m->base, what));
     return mark_from_json(&m->data, root, what);
 }
 

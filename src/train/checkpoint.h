@@ -19,7 +19,8 @@ struct surroundings {
     const struct tokenizer *tokenizer;   /* NULL: none */
     int64_t end;                         /* the end-of-text token, -1: none */
     struct dataset_mark data;            /* what it is trained on */
-    const struct adapter *adapter;       /* NULL: the whole model is trained */
+    const struct adapter *adapter;       /* NULL: the whole model is trained ... */
+    char base[65];                       /* ... else what its base is known by */
 };
 
 /* The files that make a folder of weights a model folder, or an adapter's. */
@@ -35,7 +36,7 @@ int checkpoint_find(char folder[PATH_SIZE], const char *out, struct text *notice
 int checkpoint_read(const char *folder, struct trainer *t);              /* into a trainer of the same model */
 int checkpoint_verify(const char *folder);                               /* E_DATA names the file that is not what it was */
 /* What a run was made with, to make the same bits and of the same data; a text is empty where nothing is known. */
-struct made_with { char isa[32], dtype[32]; struct dataset_mark data; };
+struct made_with { char isa[32], dtype[32], base[65]; struct dataset_mark data; };
 int checkpoint_made_with(const char *folder, struct made_with *m);
 
 #endif

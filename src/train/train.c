@@ -87,12 +87,15 @@ static int take_adapter(struct run *r)
     return adapter_change(a, s->base, s->lora_dropout);
 }
 
-static int choose_adapter(struct run *r)
+/* made: by what the run that goes on was made. */
+static int choose_adapter(struct run *r, const struct made_with *made)
 {
     if (r->files.adapter) TRY(take_adapter(r));
     FAIL_IF(r->s->lora_rank && !r->files.tensors, E_USAGE, "--lora_rank: adapters need a model that they adapt; --init_from=MODEL names it");
     TRY(train_adapter(r->s, &r->files));
     r->around.adapter = r->files.adapter;
+    if (r->files.adapter) adapter_mark_base(r->files.tensors, r->around.base);
+    FAIL_IF(*made->base && strcmp(made->base, r->around.base), E_DATA, "%s was trained on another model than %s is now; --base=MODEL says where that one is", r->s->out_dir, r->files.adapter->home);
     return 0;
 }
 
@@ -141,7 +144,7 @@ static int choose_model(struct run *r)
         FAIL_IF(!strcmp(r->from, out), E_USAGE, "init_from and out_dir are both %s; choose another out_dir, or --init_from=resume", out);
         TRY(take_config(r));
     }
-    TRY(choose_adapter(r));
+    TRY(choose_adapter(r, &made));
     r->config.dropout = r->s->dropout;
     FAIL_IF(r->data.needs > r->config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", r->data.folder, (long long)r->data.needs - 1, (long long)r->config.vocab);
     return machine_choose(r->s, made.isa, made.dtype, &r->type, &r->notices);
