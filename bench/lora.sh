@@ -1,7 +1,7 @@
 #!/bin/sh
 # lora.sh TEXT [SHAKESPEARE] -- what a start from another text is worth, and what LoRA costs: a small GPT is trained on TEXT (some megabytes of English,
 # plain or .gz), then on tiny shakespeare (downloaded if it is not given), all of it or adapters of rank 16, beside one from scratch that makes the same steps.
-# A table of the losses over the whole validation set; rows go to bench/results/lora.csv.  BEFORE= and STEPS= are iterations (3000 and 500: about 20 minutes
+# A table of the losses over the whole validation set; rows go to bench/results/lora.csv.  BEFORE= and STEPS= are iterations (3000 and 500: about 40 minutes
 # on two cores), RATES= the learning rates that each of the three is given, of which the best counts.
 cd "$(dirname "$0")/.." || exit 1
 . bench/stamp.sh
@@ -40,7 +40,7 @@ done
 csv=bench/results/lora.csv
 [ -f "$csv" ] || echo "date,commit,cpu,way,rate,steps,trained,val_loss" >"$csv"
 sed "s/^/$stamp,/" "$dir/rows" >>"$csv"
-awk -F, '{ if (!($1 in best) || $5 < best[$1]) best[$1] = $5, rate[$1] = $2; trained[$1] = $4 }
+awk -F, '{ trained[$1] = $4; if (!($1 in best) || $5 < best[$1]) { best[$1] = $5; rate[$1] = $2 } }
          END { print "| | trained parameters | learning rate | loss |\n|---|---|---|---|"
                n = split("scratch all lora", way, " ")
                for (i = 1; i <= n; i++) printf "| %s | %d (%.1f%%) | %s | %.4f |\n", way[i], trained[way[i]], 100 * trained[way[i]] / trained["all"], rate[way[i]], best[way[i]] }' "$dir/rows"

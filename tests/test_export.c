@@ -133,7 +133,9 @@ static void other_checkpoints(void **state)
         text_free(&p);
     }
     write_text("no.gguf", "GGUF");
-    fails(E_DATA, "no.gguf: no kind of model that is known", "info no.gguf");
+    fails(E_DATA, "no.gguf: no GGUF file, or cut off", "info no.gguf");
+    write_text("no.bin", "FUGG");
+    fails(E_DATA, "no.bin: no kind of model that is known", "info no.bin");
     fails(E_IO, "my holds no model", "sample my");
 }
 

@@ -180,6 +180,20 @@ static void merged(void **state)
     assert_true(path_is_file("from-llmc/model.safetensors"));
 }
 
+/* On nanoGPT's checkpoint of the same model, whose matrices lie the other way round. */
+static void turned_base(void **state)
+{
+    (void)state;
+    runs("export gpt2 --to=nanogpt --out=gpt2.pt");
+    assert_float_equal(loss_of("gpt2-lora", "--base=gpt2.pt"), loss_of("gpt2-lora", ""), 2e-6);
+    runs("export gpt2-lora --base=gpt2.pt --to=hf --out=turned-merged");
+    runs("export gpt2-lora --to=hf --out=plain-merged");
+    assert_same_in("turned-merged", "plain-merged", "model.safetensors");
+    runs(ADAPTS "--init_from=gpt2.pt --out_dir=on-pt --lora_rank=3 --lora_alpha=6 --lora_dropout=0.1 --max_iters=20 --gelu=erf");
+    assert_float_equal(loss_of("on-pt", ""), loss_of("gpt2-lora", ""), 1e-4);
+    runs("train --init_from=resume --out_dir=on-pt --max_iters=21");
+}
+
 /* Opened, not trained, and saved: the same bits.  Then it is trained on, with what it had. */
 static void trained_on(void **state)
 {
@@ -434,7 +448,8 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_run_writes), cmocka_unit_test(levels_and_types), cmocka_unit_test(resumed), cmocka_unit_test(merged), cmocka_unit_test(trained_on),
+        cmocka_unit_test(what_a_run_writes), cmocka_unit_test(levels_and_types), cmocka_unit_test(resumed), cmocka_unit_test(merged), cmocka_unit_test(turned_base), cmocka_unit_test(trained_on),
+
         cmocka_unit_test(where_the_base_is), cmocka_unit_test(whose_tokenizer), cmocka_unit_test(targets), cmocka_unit_test(memory), cmocka_unit_test(scales), cmocka_unit_test(refusals),
         cmocka_unit_test(damaged),
     };

@@ -275,7 +275,7 @@ static void offer(struct weights *w, const struct weights *like, const struct go
             enum dtype type = h->file[turn++ % 2];
             size_t n = t->size / sizeof(uint16_t);
             assert_true(at + n * sizeof(float) <= sizeof file);
-            assert_ok(weights_offer(w, p->block[i].name, type, file + at));
+            assert_ok(weights_offer(w, p->block[i].name, type, 0, file + at));
             for (size_t k = 0; k < n; k++, at += dtype_size(type)) {
                 uint16_t half = ((const uint16_t *)t->data)[k];
                 float f = bf16_to_f32(half);

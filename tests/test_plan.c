@@ -146,10 +146,10 @@ static int linears_when_mapped(int apart, int lora, enum phase phase)
         for (int i = 0; i < 7; i++) {
             char name[64];
             snprintf(name, sizeof name, "model.layers.%d.%s.weight", l, names[i]);
-            assert_ok(weights_offer(w, name, F32, file[0] + at));
+            assert_ok(weights_offer(w, name, F32, 0, file[0] + at));
             at += (size_t)size[i] + (apart ? 16 : 0);
         }
-    assert_ok(weights_offer(w, "model.embed_tokens.weight", F32, file[1]));
+    assert_ok(weights_offer(w, "model.embed_tokens.weight", F32, 0, file[1]));
     graph *g;
     struct plan *p;
     assert_ok(graph_open(&g, w, phase, F32, text_spaces, 2));
@@ -528,7 +528,7 @@ static void prove_random(uint64_t seed, int mode)
         for (const char *part = "abc"; *part; part++) {
             char name[32];
             snprintf(name, sizeof name, "s%d%c.weight", i, *part);
-            assert_ok(weights_offer(w, name, F32, &b));
+            assert_ok(weights_offer(w, name, F32, 0, &b));
         }
     graph *g;
     struct plan *p;

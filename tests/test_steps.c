@@ -295,7 +295,7 @@ static void prove_blocks(const struct variant *v, enum phase phase, int rows)
     const struct cpu_table *t;
     bench_open(&b, v, phase, rows, 0, 0);
     b.w->use = MAPPED;
-    for (int i = 0; i < BLOCKS_APART; i++) assert_ok(weights_offer(b.w, apart[i].name, apart_type[i], mapped[i]));
+    for (int i = 0; i < BLOCKS_APART; i++) assert_ok(weights_offer(b.w, apart[i].name, apart_type[i], 0, mapped[i]));
     tensor *x = input(&b, "x", IN_COLS), *w = t_param(b.g, "w", OUT_IN, IN_COLS, BLOCKS_APART, apart), *bias = t_vector(b.g, "bias", BLOCKS_APART, apart);
     bench_place(&b, t_linear(x, w, bias, v->type));
     fill(&b, NULL, 1);

@@ -38,7 +38,7 @@ struct header {
 /* ---- types ---- */
 
 static const struct { const char *name; enum dtype type; } types[] = {
-#define X(name, size, text) { #name, name },
+#define X(name, values, size, text) { #name, name },
     DTYPES(X)
 #undef X
     { "BOOL", U8 },                      /* the causal masks that old GPT-2 files carry along */
@@ -50,7 +50,7 @@ static const int rank[DTYPE_COUNT] = { [U8] = 0, [U16] = 1, [F16] = 2, [BF16] = 
 static int find_type(const char *name, enum dtype *type)
 {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (!strcmp(types[i].name, name)) {
+        if (!strcmp(types[i].name, name) && dtype_values(types[i].type) == 1) {
             *type = types[i].type;
             return 1;
         }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/quantize.h"
 #include "base/checked.h"
 #include "base/error.h"
 
@@ -22,15 +23,32 @@ struct tensors {
 
 int file_tensor_bytes(const struct file_tensor *t, size_t *size)
 {
+    size_t block = dtype_values(t->type);
     *size = dtype_size(t->type);
-    for (int i = 0; i < t->n_dims; i++)
-        if (t->dim[i] < 0 || !size_mul(*size, (size_t)t->dim[i], size)) return 0;
-    return 1;
+    for (int i = 0; i < t->n_dims; i++) {
+        size_t values = i == t->n_dims - 1 ? block : 1;
+        if (t->dim[i] < 0 || (size_t)t->dim[i] % values || !size_mul(*size, (size_t)t->dim[i] / values, size)) return 0;
+    }
+    return t->n_dims > 0 || block == 1;
+}
+
+int file_tensor_widen(struct file_tensor *t, struct arena *memory)
+{
+    size_t values = dtype_values(t->type), n = t->size / dtype_size(t->type) * values, bytes;
+    if (values == 1) return 0;
+    float *to = size_mul(n, sizeof *to, &bytes) ? arena_take(memory, bytes) : NULL;
+    FAIL_IF(!to, E_MEMORY, "no memory for %.200s, %zu numbers", t->name, n);
+    dequantize(t->type, t->data, to, n);
+    t->data = to;
+    t->type = F32;
+    t->size = bytes;
+    return 0;
 }
 
 int file_tensor_turn(struct file_tensor *t, struct arena *memory)
 {
     enum { TILE = 32 };                                      /* rows whose lines stay in the cache while they are read */
+    TRY(file_tensor_widen(t, memory));
     size_t rows = (size_t)t->dim[0], cols = (size_t)t->dim[1], size = dtype_size(t->type);
     char *to = arena_take(memory, t->size);
     FAIL_IF(!to, E_MEMORY, "no memory for %.200s, %zu bytes", t->name, t->size);
@@ -40,6 +58,7 @@ int file_tensor_turn(struct file_tensor *t, struct arena *memory)
     t->data = to;
     t->dim[0] = (int64_t)cols;
     t->dim[1] = (int64_t)rows;
+    t->turned = !t->turned;
     return 0;
 }
 

@@ -15,14 +15,17 @@ struct file_tensor {
     enum dtype type;
     int n_dims;                          /* 0: a scalar */
     int64_t dim[MAX_DIMS];               /* a dimension may be 0 */
+    int turned;                          /* a matrix the other way round than its family has it: (out, in) for (in, out) */
     const void *data;                    /* contiguous, the last dimension fastest; perhaps in a map, there unaligned even to its element */
     size_t size;                         /* bytes */
 };
 
-/* Bytes of its shape; 0 if they cannot be counted, as when an early product overflows though a later dimension is 0. */
+/* Bytes of its shape; 0 if they cannot be counted, as when an early product overflows though a later dimension is 0, or rows are no whole blocks. */
 int file_tensor_bytes(const struct file_tensor *t, size_t *size);
 
-/* A matrix the other way round, its data new, in memory. */
+/* Blocks become f32, in memory; what lies alone stays. */
+int file_tensor_widen(struct file_tensor *t, struct arena *memory);
+/* A matrix the other way round, widened, its data new, in memory; `turned` changes. */
 int file_tensor_turn(struct file_tensor *t, struct arena *memory);
 
 struct tensors;                                                                  /* all it gives lives until it is closed */

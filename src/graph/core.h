@@ -39,7 +39,7 @@ struct graph {
 
 void    graph_free(graph *g);
 tensor *graph_add(graph *g, enum kind kind, const char *name);           /* a new node, or NULL and the sticky error */
-void    graph_fail(graph *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void   *graph_fail(graph *g, const char *format, ...) __attribute__((format(printf, 2, 3)));           /* NULL */
 int weights_param(struct param **p, struct weights *w, const char *name, enum use use, enum layout layout, int64_t in, int n, const struct block *out);
 int weights_state(struct state **s, struct weights *w, const char *name, int64_t cols, enum dtype type);
 

@@ -41,15 +41,16 @@ const char *graph_prefix(const graph *g) { return g->scope; }
 void graph_layout(graph *g, enum layout layout) { g->layout = layout; }
 enum layout graph_dense_layout(const graph *g) { return g->layout; }
 
-void graph_fail(graph *g, const char *format, ...)
+void *graph_fail(graph *g, const char *format, ...)
 {
-    if (g->error) return;                                    /* the first error is the one that explains */
+    if (g->error) return NULL;                                /* the first error is the one that explains */
     char text[ERROR_TEXT];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     g->error = arena_copy(&g->memory, text);
+    return NULL;
 }
 
 /* ---- names ---- */
@@ -84,10 +85,7 @@ tensor *graph_add(graph *g, enum kind kind, const char *name)
     if (g->n == g->room) {
         int room = g->room ? 2 * g->room : 64;
         tensor **node = realloc(g->node, (size_t)room * sizeof *node);
-        if (!node) {
-            graph_fail(g, "no memory for a graph of %d nodes", room);
-            return NULL;
-        }
+        if (!node) return graph_fail(g, "no memory for a graph of %d nodes", room);
         g->node = node;
         g->room = room;
     }
@@ -132,11 +130,9 @@ tensor *t_input(struct rows *r, const char *name, int64_t cols, enum dtype type)
     char full[128];
     snprintf(full, sizeof full, "%s.%s", r->name, name);
     tensor *t = find(r->g, K_INPUT, full);
-    if (t && (t->cols != cols || t->type != type)) {
-        graph_fail(r->g, "input %s: asked for as (%lld) %s and as (%lld) %s", full, (long long)t->cols, dtype_name(t->type),
-                   (long long)cols, dtype_name(type));
-        return NULL;
-    }
+    if (t && (t->cols != cols || t->type != type))
+        return graph_fail(r->g, "input %s: asked for as (%lld) %s and as (%lld) %s", full, (long long)t->cols, dtype_name(t->type),
+                          (long long)cols, dtype_name(type));
     if (!t && (t = unscoped(r->g, K_INPUT, full))) {
         t->rows = r;
         t->cols = cols;
@@ -156,10 +152,8 @@ static tensor *param_leaf(graph *g, const char *name, enum use use, enum layout 
 {
     char full[NAME_SIZE];
     struct param *p;
-    if (weights_param(&p, g->weights, scoped(g, name, full), use, layout, in, n, b)) {
-        graph_fail(g, "%s", error_text());
-        return NULL;
-    }
+    if (weights_param(&p, g->weights, scoped(g, name, full), use, layout, in, n, b))
+        return graph_fail(g, "%s", error_text());
     tensor *t = find(g, K_PARAM, full);
     if (t || !(t = graph_add(g, K_PARAM, name))) return t;
     t->param = p;
@@ -192,10 +186,8 @@ tensor *t_state(graph *g, const char *name, int64_t cols)
     tensor *t = find(g, K_STATE, scoped(g, name, full));
     if (t) return t;
     struct state *s;
-    if (weights_state(&s, g->weights, full, cols, g->type)) {
-        graph_fail(g, "%s", error_text());
-        return NULL;
-    }
+    if (weights_state(&s, g->weights, full, cols, g->type))
+        return graph_fail(g, "%s", error_text());
     if (!(t = graph_add(g, K_STATE, name))) return NULL;
     t->state = s;
     t->cols = cols;
@@ -205,10 +197,8 @@ tensor *t_state(graph *g, const char *name, int64_t cols)
 tensor *t_cols(tensor *x, int64_t from, int64_t n)
 {
     if (!x) return NULL;
-    if (from < 0 || n <= 0 || from + n > x->cols || !x->rows) {
-        graph_fail(x->g, "%s: columns %lld .. %lld of %lld", x->name, (long long)from, (long long)(from + n), (long long)x->cols);
-        return NULL;
-    }
+    if (from < 0 || n <= 0 || from + n > x->cols || !x->rows)
+        return graph_fail(x->g, "%s: columns %lld .. %lld of %lld", x->name, (long long)from, (long long)(from + n), (long long)x->cols);
     if (from == 0 && n == x->cols) return x;
     tensor *t = graph_add(x->g, K_VIEW, "cols");
     if (!t) return NULL;

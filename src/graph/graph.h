@@ -98,6 +98,7 @@ enum use { TRAINED, FROZEN, MAPPED };    /* has a gradient | in memory as it is 
 struct param {
     const char *name;
     enum layout layout;
+    int turned;                          /* MAPPED: layout is the file's, not the one that was asked for */
     int64_t out, in;                     /* a vector: in = 1 */
     int n_block, together;               /* together: one pointer and one dtype serve all blocks */
     const struct block *block;           /* names as in files */
@@ -128,7 +129,7 @@ struct weights {
     enum use use;                        /* of new parameters */
     enum dtype frozen_type;              /* of frozen matrices: F32 or BF16; vectors are f32 always */
     struct lora lora;
-    struct found { const char *name; enum dtype type; const void *p; struct found *next; } *found;   /* weights_offer */
+    struct found { const char *name; enum dtype type; int turned; const void *p; struct found *next; } *found;   /* weights_offer */
     int64_t state_rows;
     size_t n_trained, n_form, frozen_bytes, state_bytes, arena_bytes;
     float *master, *grad, *moment1, *moment2;        /* n_trained each */
@@ -141,8 +142,9 @@ struct weights {
 int  weights_new(struct weights **w, const struct backend *b, enum use use);
 void weights_free(struct weights *w);                                /* its graphs and plans too */
 void weights_lora(struct weights *w, const struct lora *l);          /* before graphs are opened; what it points to is kept by reference */
-/* A tensor that lies in a file: parameters made after this call whose blocks are all offered run where the blocks lie. */
-int  weights_offer(struct weights *w, const char *block, enum dtype type, const void *p);
+/* A tensor that lies in a file: parameters made after this call whose blocks are all offered run where the blocks lie.
+ * turned: a matrix that lies the other way round than it will be asked for. */
+int  weights_offer(struct weights *w, const char *block, enum dtype type, int turned, const void *p);
 void weights_state_rows(struct weights *w, int64_t rows);
 void weights_measure(struct weights *w);                             /* sets the sizes that weights_place will allocate */
 int  weights_place(struct weights *w);                               /* allocates everything and resolves every plan */

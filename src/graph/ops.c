@@ -46,8 +46,7 @@ static tensor *misfit(int op, tensor *const *in, int n)
     const char *name = in[0]->g->scope;
     for (int i = 0; i < n; i++)
         if (in[i] && in[i]->kind == K_PARAM) name = in[i]->name;
-    graph_fail(in[0]->g, "%s: %s:%s does not fit%s; needs %s", name, op_info[op].name, first, rest, op_info[op].fits);
-    return NULL;
+    return graph_fail(in[0]->g, "%s: %s:%s does not fit%s; needs %s", name, op_info[op].name, first, rest, op_info[op].fits);
 }
 
 static tensor *node(int op, tensor *const *in, int n, const void *attr, size_t size, struct rows *rows, int64_t cols, int64_t aux)

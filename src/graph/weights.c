@@ -35,12 +35,12 @@ int weights_new(struct weights **out, const struct backend *b, enum use use)
 void weights_lora(struct weights *w, const struct lora *l) { w->lora = *l; }
 void weights_state_rows(struct weights *w, int64_t rows) { w->state_rows = rows; }
 
-int weights_offer(struct weights *w, const char *block, enum dtype type, const void *p)
+int weights_offer(struct weights *w, const char *block, enum dtype type, int turned, const void *p)
 {
     struct found *f = arena_take(&w->names, sizeof *f);
     const char *name = arena_copy(&w->names, block);
     FAIL_IF(!f || !name, E_MEMORY, "no memory for the names of weights");
-    *f = (struct found){ .name = name, .type = type, .p = p, .next = w->found };
+    *f = (struct found){ .name = name, .type = type, .turned = turned, .p = p, .next = w->found };
     w->found = f;
     return 0;
 }
@@ -61,7 +61,7 @@ static const struct found *offered(const struct weights *w, const char *block)
 
 static int same_shape(const struct param *p, enum layout layout, int64_t in, int n, const struct block *b)
 {
-    if (p->layout != layout || p->in != in || p->n_block != n) return 0;
+    if ((p->layout ^ p->turned) != layout || p->in != in || p->n_block != n) return 0;
     for (int i = 0; i < n; i++)
         if (p->block[i].out != b[i].out) return 0;
     return 1;
@@ -74,17 +74,20 @@ static int map_blocks(struct weights *w, struct param *p)
     const void **at = arena_take(&w->names, n * sizeof *at);
     enum dtype *type = arena_take(&w->names, n * sizeof *type);
     if (!at || !type) return 0;
-    p->together = 1;
+    int together = 1, turned = 0;
     for (int i = 0; i < p->n_block; i++) {
         const struct found *f = offered(w, p->block[i].name);
-        if (!f) return 0;
+        if (!f || (f->turned && p->n_block > 1)) return 0;
         at[i] = f->p;
         type[i] = f->type;
-        if (i && (type[i] != type[0] || (const char *)at[i] != (const char *)at[i - 1] + (size_t)(p->block[i - 1].out * p->in) * dtype_size(type[0])))
-            p->together = 0;
+        if (i && (type[i] != type[0] || (const char *)at[i] != (const char *)at[i - 1] + dtype_bytes(type[0], (size_t)(p->block[i - 1].out * p->in))))
+            together = 0;
+        turned = f->turned;
     }
+    p->together = together;
     p->mapped = at;
     p->block_type = type;
+    p->layout ^= (enum layout)(p->turned = turned);
     return 1;
 }
 
@@ -105,7 +108,7 @@ int weights_param(struct param **out_p, struct weights *w, const char *name, enu
                          .together = 1, .use = use, .type = F32, .index = w->n_param++, .lr_scale = 1, .decay = in > 1 };
     if (use == MAPPED) {
         if (in > 1 && map_blocks(w, p)) p->type = p->block_type[0];
-        else p->use = FROZEN, p->together = 1;               /* vectors are f32 in memory whatever the file says */
+        else p->use = FROZEN;                                /* vectors are f32 in memory whatever the file says */
     }
     if (p->use == FROZEN && in > 1) p->type = w->frozen_type;
     *w->last_param = p;

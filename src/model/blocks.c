@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/quantize.h"
 #include "base/error.h"
 #include "model/model.h"
 
@@ -14,9 +15,10 @@ static size_t block_start(const struct param *p, int block)          /* elements
 
 void floats_from(float *to, enum dtype type, const void *data, size_t at, size_t n)
 {
-    const char *from = (const char *)data + at * dtype_size(type);
+    const char *from = (const char *)data + dtype_bytes(type, at);
     uint16_t half;
     double d;
+    if (is_quantized(type)) dequantize(type, from, to, n);
     if (type == F32) memcpy(to, from, n * sizeof *to);
     for (size_t i = 0; i < n && type == F64; i++) memcpy(&d, from + i * sizeof d, sizeof d), to[i] = (float)d;
     for (size_t i = 0; i < n && type == BF16; i++) memcpy(&half, from + i * sizeof half, sizeof half), to[i] = bf16_to_f32(half);
@@ -29,7 +31,7 @@ int weights_set(struct weights *w, struct param *p, int i, enum dtype type, cons
 {
     size_t n = (size_t)(p->block[i].out * p->in), start = block_start(p, i), size = dtype_size(p->type);
     FAIL_IF(p->use == MAPPED, E_MODEL, "parameter %s lies in a file", p->name);
-    FAIL_IF(type != F32 && type != BF16 && type != F16 && type != F64, E_DATA, "%s: weights of type %s", p->block[i].name, dtype_name(type));
+    FAIL_IF(type != F32 && type != BF16 && type != F16 && type != F64 && !is_quantized(type), E_DATA, "%s: weights of type %s", p->block[i].name, dtype_name(type));
     char *to = p->use == TRAINED ? (char *)(w->master + p->at + start) : w->frozen + p->at + start * size;
     if (p->type == type) w->backend->copy(to, data, n * size);
     for (size_t at = 0; at < n && p->type != type; at += PIECE) {

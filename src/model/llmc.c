@@ -3,7 +3,7 @@
  *     256 numbers of 32 bits: 20240326; 3 (f32) or 5 (bf16); positions; vocabulary; layers; heads; width; rows of the token table
  *     wte, wpe; then each kind of parameter for all layers, one layer after another; ln_f's two
  *
- * The table has rows of zeros behind the vocabulary, so that their number divides by 128.  Dense layers are (out, in), and turned. */
+ * The table has rows of zeros behind the vocabulary, so that their number divides by 128.  Dense layers are (out, in), and so they are used. */
 #include <stdio.h>
 #include <string.h>
 
@@ -61,7 +61,7 @@ static int take(struct reader *r, const char *name, int64_t rows, int64_t used, 
     r->at += all.size;
     all.size = all.size / (size_t)rows * (size_t)used;
     all.dim[0] = used;
-    if (turned) TRY(file_tensor_turn(&all, tensors_memory(r->f->tensors)));
+    all.turned = turned;
     return tensors_add(r->f->tensors, &all);
 }
 

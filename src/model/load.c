@@ -37,25 +37,27 @@ int model_offer_weights(struct weights *w, const struct model *m, const struct t
     size_t prefix = strlen(m->prefix);
     for (int i = 0; i < tensors_count(file); i++) {
         const struct file_tensor *t = tensors_at(file, i);
-        if (w->frozen_type == BF16 && t->type != BF16) continue;             /* a copy is smaller, and as fast as products are here */
+        if (w->frozen_type == BF16 && t->type == F32) continue;              /* a copy is smaller, and as fast as products are here */
         if ((t->type != F32 && t->type != BF16) || (uintptr_t)t->data % dtype_size(t->type)) continue;
-        TRY(weights_offer(w, strncmp(t->name, m->prefix, prefix) ? t->name : t->name + prefix, t->type, t->data));
+        TRY(weights_offer(w, strncmp(t->name, m->prefix, prefix) ? t->name : t->name + prefix, t->type, t->turned, t->data));
     }
     return 0;
 }
 
-/* The shape of block i of p as files have it; matrices keep their layout. */
-static int shape(const struct param *p, int i, int64_t dim[2])
+/* The shape of block i of p as its family's files have it, or turned; other matrices keep their layout. */
+static int shape(const struct param *p, int i, int turned, int64_t dim[2])
 {
-    dim[0] = p->layout == IN_OUT ? p->in : p->block[i].out;
-    dim[1] = p->layout == IN_OUT ? p->block[i].out : p->in;
-    return p->in == 1 ? 1 : 2;
+    int in_out = (p->layout ^ p->turned) == IN_OUT, n = p->in == 1 ? 1 : 2;
+    if (n == 2) in_out ^= turned;
+    dim[0] = in_out ? p->in : p->block[i].out;
+    dim[1] = in_out ? p->block[i].out : p->in;
+    return n;
 }
 
 static int check_shape(const struct model *m, const struct param *p, int i, const struct file_tensor *t, const char *what)
 {
     int64_t dim[2];
-    int n = shape(p, i, dim);
+    int n = shape(p, i, t->turned, dim);
     int crops = m->positions && !strcmp(p->name, m->positions);
     int fits = t->n_dims == n && (t->dim[0] == dim[0] || (crops && t->dim[0] > dim[0])) && (n == 1 || t->dim[1] == dim[1]);
     FAIL_IF(!fits, E_DATA, "%s: %s is (%lld%s%lld), the model needs (%lld%s%lld)", what, t->name, (long long)t->dim[0], t->n_dims > 1 ? ", " : " x ",
@@ -78,6 +80,17 @@ int model_check_weights(const struct weights *w, const struct model *m, const st
     return 0;
 }
 
+/* A block that does not lie as the parameter does is turned first. */
+static int set_block(struct weights *w, struct param *p, int i, const struct file_tensor *t)
+{
+    struct file_tensor turned = *t;
+    struct arena memory = { 0 };
+    int failed = t->turned && t->n_dims == 2 ? file_tensor_turn(&turned, &memory) : 0;
+    if (!failed) failed = weights_set(w, p, i, turned.type, turned.data);
+    arena_free(&memory);
+    return failed;
+}
+
 int model_load_weights(struct weights *w, const struct model *m, const struct tensors *file, const char *what)
 {
     const struct file_tensor *t;
@@ -85,7 +98,7 @@ int model_load_weights(struct weights *w, const struct model *m, const struct te
         if (strstr(p->name, ".lora_")) continue;
         for (int i = 0; i < p->n_block; i++) {
             TRY(find_block(m, p, i, file, "", what, &t));
-            if (p->use != MAPPED) TRY(weights_set(w, p, i, t->type, t->data));
+            if (p->use != MAPPED) TRY(set_block(w, p, i, t));
         }
     }
     w->backend->refresh(w);
@@ -157,7 +170,7 @@ size_t model_mapped(const struct weights *w)
 {
     size_t n = 0;
     for (const struct param *p = w->param; p; p = p->next)
-        for (int i = 0; i < p->n_block && p->use == MAPPED; i++) n += (size_t)(p->block[i].out * p->in) * dtype_size(p->block_type[i]);
+        for (int i = 0; i < p->n_block && p->use == MAPPED; i++) n += dtype_bytes(p->block_type[i], (size_t)(p->block[i].out * p->in));
     return n;
 }
 

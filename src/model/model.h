@@ -75,7 +75,8 @@ struct adapter;
 struct model_files { const struct model *model; struct config config; struct tensors *tensors; struct adapter *adapter; };       /* named and laid out as Hugging Face's; adapter: NULL, or on it */
 
 /* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
- * or file by nanoGPT (ckpt.pt); a file by llm.c; a folder by PEFT, with the model that it adapts (adapter.h).  E_DATA says what a file is that cannot be used; E_IO: there is none. */
+ * or file by nanoGPT (ckpt.pt); a file by llm.c, or one in GGUF; a folder by PEFT, with the model that it adapts (adapter.h).  E_DATA says what a file
+ * is that cannot be used; E_IO: there is none. */
 int  model_open(struct model_files *f, const char *path);
 int  model_open_on(struct model_files *f, const char *path, const char *base);           /* base: of an adapter, wherever it says that is; NULL: there */
 void model_close(struct model_files *f);
@@ -98,6 +99,8 @@ int  llmc_open(struct model_files *f, const char *path);                 /* llmc
 int  llmc_describe(const struct model **m, struct config *c, const char *path);
 int  llmc_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);     /* of memory that outlives it */
 int  llmc_write(const struct model_files *f, const char *path);
+int  llamacpp_open(struct model_files *f, const char *path);             /* llamacpp.c; errors as above */
+int  llamacpp_describe(const struct model **m, struct config *c, const char *path);
 
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 

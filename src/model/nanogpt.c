@@ -3,7 +3,7 @@
  *     {"model": {"transformer.h.0.attn.c_attn.weight": ...}, "model_args": {"n_layer": 12, ...}, "optimizer": ..., "iter_num": n, ...}
  *
  * Its names are Hugging Face's; torch.compile and DDP put words before them.  Its dense layers are (out, in), where GPT-2's files have
- * (in, out): four matrices of a block are turned. */
+ * (in, out): four matrices of a block are used as they lie. */
 #include <string.h>
 
 #include "base/error.h"
@@ -55,7 +55,7 @@ static int add(struct torch *t, const struct pickle *name, const struct pickle *
     one.name = plain_name(name->string);
     if (path_has_suffix(one.name, ".attn.bias")) return 0;   /* the causal mask, which models without flash attention carry along */
     TRY(torch_tensor(t, value, &one));
-    if (is_turned(one.name) && one.n_dims == 2) TRY(file_tensor_turn(&one, tensors_memory(t->tensors)));
+    one.turned = is_turned(one.name) && one.n_dims == 2;
     return tensors_add(t->tensors, &one);
 }
 

@@ -92,6 +92,7 @@ static const struct form {
     { "pytorch_model.bin", open_torch, NULL, NULL },
     { "ckpt.pt", nanogpt_open, nanogpt_describe, "PK\3\4" },
     { NULL, llmc_open, llmc_describe, "\xc6\xd7\x34\x01" },
+    { NULL, llamacpp_open, llamacpp_describe, "GGUF" },
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -123,7 +124,7 @@ static int find_of_file(const struct form **k, const char *path)
     for (*k = forms; *k < forms + FORMS; ++*k)
         if ((*k)->starts && map.size >= 4 && !memcmp(map.at, (*k)->starts, 4)) break;
     file_close_map(&map);
-    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, nanoGPT's ckpt.pt, or a file by llm.c", path);
+    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, a GGUF file, nanoGPT's ckpt.pt, or a file by llm.c", path);
     return 0;
 }
 

@@ -8,15 +8,15 @@
 #include "model/adapter.h"
 #include "model/model.h"
 
-/* What each tensor of the file is filled from: a block of a parameter in one of the weights' ranges, or of a base with its adapter, or zeros. */
-struct source { const struct param *p; int block; const float *range; const struct file_tensor *base; };
+/* What each tensor of the file is filled from: a block of a parameter in one of the weights' ranges, or in a base, if that has data, with the adapter, or zeros. */
+struct source { const struct param *p; int block; const float *range; struct file_tensor base; };
 struct saving { const struct weights *w; const struct model *m; const struct adapter *adapter; struct file_tensor *t; struct source *from; int n; struct arena names; };
 
 static int fill(void *context, int i, void *buffer)
 {
     const struct saving *s = context;
     const struct source *from = &s->from[i];
-    if (from->base) return adapter_merge(s->adapter, s->m, from->p, from->block, from->base, buffer);
+    if (from->base.data) return adapter_merge(s->adapter, s->m, from->p, from->block, &from->base, buffer);
     if (from->p) weights_get(s->w, from->p, from->block, from->range, buffer);
     else memset(buffer, 0, s->t[i].size);
     return 0;
@@ -85,29 +85,30 @@ static int sketch(struct weights **w, const struct model_files *f)
     return model_check_weights(*w, f->model, f->tensors, "the model");
 }
 
-/* Tensor i is made of t and its adapter when its turn comes. */
+/* Tensor i is made of t and the adapter when its turn comes. */
 static void add_adapter(struct saving *s, int i, const struct file_tensor *t)
 {
-    s->from[i].base = t;
+    s->from[i].base = *t;
     s->t[i].data = NULL;
     s->t[i].type = adapter_merged_type(t->type);
     s->t[i].size = (size_t)(s->from[i].p->block[s->from[i].block].out * s->from[i].p->in) * dtype_size(s->t[i].type);
 }
 
-/* What is saved of the sketch, each tensor with the type and the data that the files have. */
-static int list(struct saving *s, const struct model_files *f)
+/* What is saved of the sketch, each tensor with the type and the data that the files have, but widened and in the family's layout; in memory. */
+static int list(struct saving *s, const struct model_files *f, struct arena *memory)
 {
     int adapted = 0;
     for (const struct param *p = s->w->param; p; p = p->next) {
         int from = s->n;
         add_param(s, p, NULL, "");
         for (int i = from; i < s->n; i++) {
-            const struct file_tensor *t = model_find_tensor(f->model, f->tensors, p->block[i - from].name);
-            s->t[i].type = t->type;
-            s->t[i].data = t->data;
-            s->t[i].size = t->size;
-            if (adapter_has(f->adapter, p->block[i - from].name)) add_adapter(s, i, t), adapted++;
-            if (f->model->positions && !strcmp(p->name, f->model->positions)) s->t[i].size = param_size(p) * dtype_size(t->type);
+            struct file_tensor t = *model_find_tensor(f->model, f->tensors, p->block[i - from].name);
+            TRY(t.turned ? file_tensor_turn(&t, memory) : file_tensor_widen(&t, memory));
+            s->t[i].type = t.type;
+            s->t[i].data = t.data;
+            s->t[i].size = t.size;
+            if (f->model->positions && !strcmp(p->name, f->model->positions)) s->t[i].size = param_size(p) * dtype_size(t.type);
+            if (adapter_has(f->adapter, p->block[i - from].name)) add_adapter(s, i, &t), adapted++;
         }
     }
     FAIL_IF(f->adapter && adapted < f->adapter->lora.n, E_DATA, "the adapter adapts layers that the model does not have: its are %s", f->model->dense);
@@ -125,18 +126,18 @@ int model_is_plain(const struct model_files *f, const char *tool)
     return 0;
 }
 
-static int open_list(struct saving *s, struct weights **w, const struct model_files *f)
+static int open_list(struct saving *s, struct weights **w, const struct model_files *f, struct arena *memory)
 {
     TRY(sketch(w, f));
     TRY(open_saving(s, *w, f->model, 1));
     s->adapter = f->adapter;
-    return list(s, f);
+    return list(s, f, memory);
 }
 
 /* What would be made while it is written. */
 static int make_now(const struct saving *s, int i, struct arena *memory, struct file_tensor *t)
 {
-    void *data = s->from[i].base ? arena_take(memory, t->size) : NULL;
+    void *data = s->from[i].base.data ? arena_take(memory, t->size) : NULL;
     if (!data) return 0;                                     /* memory says so if there is none */
     t->data = data;
     return fill((void *)(uintptr_t)s, i, data);
@@ -146,10 +147,12 @@ int model_write(const struct model_files *f, const char *path, char sha256[65])
 {
     struct saving s = { 0 };
     struct weights *w = NULL;
-    int code = open_list(&s, &w, f), zeros = f->model->files_have_biases && !f->config.bias;
+    struct arena memory = { 0 };
+    int code = open_list(&s, &w, f, &memory), zeros = f->model->files_have_biases && !f->config.bias;
     for (const struct param *p = w ? w->param : NULL; p && !code && zeros; p = p->next) add_zero_bias(&s, p);
     code = finish(&s, code, path, sha256);
     weights_free(w);
+    arena_free(&memory);
     return code;
 }
 
@@ -157,7 +160,7 @@ int model_list(const struct model_files *f, struct arena *memory, struct file_te
 {
     struct saving s = { 0 };
     struct weights *w = NULL;
-    int code = open_list(&s, &w, f);
+    int code = open_list(&s, &w, f, memory);
     *n = code ? 0 : s.n;
     *t = arena_take(memory, (size_t)*n * sizeof **t);
     for (int i = 0; *t && i < *n && !code; i++) {

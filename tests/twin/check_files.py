@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""check_files.py -- models in files of other kinds: nanoGPT's ckpt.pt and llm.c's .bin both ways, pytorch_model.bin and sharded safetensors
-read."""
+"""check_files.py -- models in files of other kinds: nanoGPT's ckpt.pt and llm.c's .bin both ways; pytorch_model.bin, sharded safetensors and
+GGUF, in plain types and in blocks, read."""
 import pickle
 import shutil
 
@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from checks import Asker, check, finish, largest, nib, options, part, step_losses, torch_losses, within, workplace, write_tokens
-from hub import gpt2
+from checks import Asker, check, finish, largest, nib, options, part, skip, step_losses, torch_losses, within, workplace, write_tokens
+from hub import gpt2, llama
 from nanogpt import GPT, checkpoint
 
 SYMBOLS = "\n abcdefghijk"
@@ -124,6 +124,87 @@ def llmc(ask, folder):
         check((out / "again.bin").read_bytes() == (out / "gpt2.bin").read_bytes(), f"llm.c's model written again, bf16={bf16}")
 
 
+# ---- GGUF, as the gguf package writes it ----
+
+GPT2_NAMES = ({"transformer.wte.weight": "token_embd.weight", "transformer.wpe.weight": "position_embd.weight", "transformer.ln_f": "output_norm"},
+              {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"})
+LLAMA_NAMES = ({"model.embed_tokens.weight": "token_embd.weight", "model.norm": "output_norm", "lm_head.weight": "output.weight"},
+               {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+                "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"})
+
+
+def gguf_name(name, names):
+    block = name.split(".")[:3] if name.startswith(("transformer.h.", "model.layers.")) else None
+    rest = name[len(".".join(block)) + 1:] if block else name
+    for ours, theirs in names[block is not None].items():
+        if rest.startswith(ours):
+            return (f"blk.{block[2]}." if block else "") + theirs + rest[len(ours):]
+
+
+def pairs(w, heads):
+    """Hugging Face's halves of a head as the neighbours that llama.cpp turns; a list of the rows' places."""
+    dim = w.shape[0] // heads
+    return [h * dim + i // 2 + i % 2 * (dim // 2) for h in range(heads) for i in range(dim)]
+
+
+def random_blocks(shape, kind, dice):
+    """What no quantizer in Python makes: any bits, but scales of a sane size."""
+    import gguf
+    values, size = gguf.GGML_QUANT_SIZES[kind]
+    raw = dice.integers(0, 256, (shape[0] * shape[1] // values, size), dtype=np.uint8)
+    for at, most in ((208, 2e-5),) if kind.name == "Q6_K" else ((0, 2e-4), (2, 2e-3)):
+        raw[:, at:at + 2] = (dice.random(len(raw)) * most).astype(np.float16).view(np.uint8).reshape(-1, 2)
+    return raw.reshape(shape[0], -1)
+
+
+def write_gguf(path, model, kind):
+    """The model as a GGUF file, its matrices of one kind; what these are then becomes the model's."""
+    import gguf
+    from gguf import quants
+    c, dice, is_llama = model.config, np.random.default_rng(1), model.config.model_type == "llama"
+    w = gguf.GGUFWriter(path, c.model_type)
+    w.add_context_length(c.max_position_embeddings), w.add_embedding_length(c.hidden_size), w.add_block_count(c.num_hidden_layers), w.add_head_count(c.num_attention_heads)
+    w.add_feed_forward_length(c.intermediate_size if is_llama else 4 * c.hidden_size)
+    if is_llama:
+        w.add_head_count_kv(c.num_key_value_heads), w.add_layer_norm_rms_eps(c.rms_norm_eps), w.add_rope_freq_base(c.rope_parameters["rope_theta"])
+    else:
+        w.add_layer_norm_eps(c.layer_norm_epsilon)
+    for name, p in model.named_parameters():
+        theirs, a = gguf_name(name, LLAMA_NAMES if is_llama else GPT2_NAMES), p.detach().numpy()
+        dense = not is_llama and name.startswith("transformer.h.") and a.ndim == 2
+        heads = {"q_proj": c.num_attention_heads, "k_proj": getattr(c, "num_key_value_heads", 0)}.get(name.split(".")[-2])
+        rows = pairs(a, heads) if is_llama and heads else slice(None)
+        a = a.T if dense else a[rows]
+        if a.ndim == 1 or theirs == "position_embd.weight" or kind == gguf.GGMLQuantizationType.F32:
+            w.add_tensor(theirs, np.ascontiguousarray(a, np.float32))
+            continue
+        q = random_blocks(a.shape, kind, dice) if kind.name.endswith("_K") else quants.quantize(np.ascontiguousarray(a), kind)
+        w.add_tensor(theirs, q, raw_dtype=kind)
+        back = quants.dequantize(q, kind).reshape(a.shape)
+        out = np.empty_like(back)
+        out[rows] = back
+        p.data = torch.from_numpy(np.ascontiguousarray(back.T if dense else out))
+    w.write_header_to_file(), w.write_kv_data_to_file(), w.write_tensors_to_file(), w.close()
+
+
+def of_gguf(ask, folder):
+    try:
+        from gguf import GGMLQuantizationType as Kinds
+    except ImportError:
+        return skip("GGUF", "no package gguf")
+    out = folder / "gguf"
+    out.mkdir()
+    write_meta(out)
+    for kind in Kinds.F32, Kinds.F16, Kinds.BF16, Kinds.Q8_0, Kinds.Q4_0, Kinds.Q5_0, Kinds.Q5_1, Kinds.Q4_K, Kinds.Q5_K, Kinds.Q6_K:
+        for family in gpt2, llama:
+            sizes = dict(n_embd=256, n_head=4) if family is gpt2 else dict(hidden_size=256, intermediate_size=512)
+            model = family(len(SYMBOLS), 24, 0, **sizes)
+            write_gguf(out / "model.gguf", model, kind)
+            with torch.no_grad():
+                theirs = model(ids_of(TEXT)).logits[0].numpy()
+            within(largest(ask(out / "model.gguf", TEXT)[1], theirs), 1e-4, f"GGUF, {model.config.model_type}, {kind.name}")
+
+
 def of_transformers(ask, folder):
     for name, more in ("pytorch_model.bin", {}), ("pytorch_model.bin, own head", dict(tie_word_embeddings=False)), ("shards", {}):
         out = folder / name
@@ -151,6 +232,8 @@ if __name__ == "__main__":
             to_nanogpt(ask, folder)
         with part("llm.c's models"):
             llmc(ask, folder)
+        with part("GGUF"):
+            of_gguf(ask, folder)
         with part("weights of transformers in other files"):
             of_transformers(ask, folder)
     finish()

@@ -15,8 +15,8 @@ def randomize(model, seed=1):
 
 
 def gpt2(vocab, context, end, **more):
-    return randomize(hf.GPT2LMHeadModel(hf.GPT2Config(
-        vocab_size=vocab, n_positions=context, n_embd=24, n_layer=2, n_head=3, bos_token_id=end, eos_token_id=end, **more)))
+    sizes = dict(vocab_size=vocab, n_positions=context, n_embd=24, n_layer=2, n_head=3, bos_token_id=end, eos_token_id=end)
+    return randomize(hf.GPT2LMHeadModel(hf.GPT2Config(**(sizes | more))))
 
 
 def llama(vocab, context, end, family="Llama", **more):

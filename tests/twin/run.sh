@@ -26,7 +26,7 @@ make_complete() {
     fi
     "$home/bin/pip" install -q --timeout 10 --retries 0 torch --index-url https://download.pytorch.org/whl/cpu >/dev/null 2>&1 ||
         "$home/bin/pip" install -q torch || return 1
-    "$home/bin/pip" install -q numpy safetensors tokenizers transformers peft tiktoken mpmath tensorboard unicodedata2 && is_complete
+    "$home/bin/pip" install -q numpy safetensors tokenizers transformers peft tiktoken mpmath tensorboard unicodedata2 gguf && is_complete
 }
 
 is_complete || make_complete || {
