@@ -16,14 +16,14 @@ schedule() { echo "--max_iters=$1 --lr_decay_iters=$1 --eval_interval=$1 --warmu
 
 ./nib data shakespeare_char --out "$dir/letters" ${2:+--file "$2"}          # brings the text here, wherever it lies
 play=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/nib/tinyshakespeare.txt}
-[ -d "$dir/tok" ] || ./nib tokenizer train "$text" "$play" --vocab 1024 --out "$dir/tok"
+[ -d "$dir/tok" ] || ./nib tokenizer train "$text" "$play" --vocab 257 --out "$dir/tok"       # bytes: of words, LoRA could not learn which are frequent now, as the table of tokens is not adapted
 [ -d "$dir/text" ] || ./nib data "$text" --tokenizer "$dir/tok" --out "$dir/text"
 [ -d "$dir/play" ] || ./nib data "$play" --tokenizer "$dir/tok" --out "$dir/play"
 rm -rf "$dir"/base* "$dir"/run-*
 ./nib train --dataset="$dir/text" --out_dir="$dir/base" $shape $common $(schedule "${BEFORE:-3000}" 1e-3)
 
 : >"$dir/rows"
-for rate in ${RATES:-5e-4 1e-3 3e-3}; do
+for rate in ${RATES:-1e-3 3e-3 1e-2}; do
     for way in scratch all lora; do
         case $way in
         scratch) begin="$shape" ;;
