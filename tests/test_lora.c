@@ -119,7 +119,7 @@ static void levels_and_types(void **state)
 /* Interrupted or not: the same matrices, moments and record. */
 static void resumed(void **state)
 {
-    static const char *const files[] = { "step-00000020/" ADAPTER_MODEL, "step-00000020/optimizer.safetensors", "step-00000020/trainer.json", ADAPTER_MODEL, ADAPTER_CONFIG };
+    static const char *const files[] = { "step-00000020/adapter_model.safetensors", "step-00000020/optimizer.safetensors", "step-00000020/trainer.json", ADAPTER_MODEL, ADAPTER_CONFIG };
     char out[64];
     struct stat s;
     (void)state;

@@ -71,7 +71,7 @@ static int take_config(struct run *r)
     }
     int64_t block = r->s->block_size;
     FAIL_IF(block > r->config.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)r->config.context, r->from);
-    if (opens) config_crop(r->model, &r->config, block);           /* as nanoGPT does */
+    if (opens) config_crop(r->model, &r->config, block);                 /* as nanoGPT does */
     return 0;
 }
 
@@ -94,7 +94,8 @@ static int choose_adapter(struct run *r, const struct made_with *made)
     FAIL_IF(r->s->lora_rank && !r->files.tensors, E_USAGE, "--lora_rank: adapters need a model that they adapt; --init_from=MODEL names it");
     TRY(train_adapter(r->s, &r->files));
     r->around.adapter = r->files.adapter;
-    if (r->files.adapter) adapter_mark_base(r->files.tensors, r->around.base);
+    if (!r->files.adapter) return 0;
+    adapter_mark_base(r->files.tensors, r->around.base);
     FAIL_IF(*made->base && strcmp(made->base, r->around.base), E_DATA, "%s was trained on another model than %s is now; --base=MODEL says where that one is", r->s->out_dir, r->files.adapter->home);
     return 0;
 }

@@ -100,12 +100,12 @@ def refused(what, name, says, **config):
 
 # ---- both train alike ----
 
-def trained(name, **lora):
-    """From the same A and B, by the optimizer of check_training.py."""
+def trained(name, stored=torch.float32, bound=BOUND, **lora):
+    """From the same A and B, by the optimizer of check_training.py.  stored: how the base lies in its file; PEFT computes in f32."""
     ids = token_stream()
     with workplace() as folder:
         write_tokens(folder / "data", ids)
-        base_model(folder, name, VOCAB, BLOCK)
+        base_model(folder, name, VOCAB, BLOCK).to(stored).save_pretrained(folder / "base")
         arguments = options(dict(SETTINGS, **MACHINE, learning_rate=1e-2, dropout=0.0, dataset=folder / "data") | dict(init_from=folder / "base", lora_rank=4, lora_alpha=8) | lora)
         nib("train", *arguments, "--max_iters=0", f"--out_dir={folder}/start")
         nib("train", *arguments, f"--out_dir={folder}/run")
@@ -114,9 +114,9 @@ def trained(name, **lora):
         params = [p for p in model.parameters() if p.requires_grad]
         crossed = torch.nn.functional.cross_entropy
         theirs = torch_losses(params, lambda x, y: crossed(model(x).logits.flatten(0, 1), y.flatten()), ids, SETTINGS | dict(learning_rate=1e-2))
-        within(largest(ours, theirs), BOUND, f"trained: {name}, from {theirs[0]:.3f} to {theirs[-1]:.3f}: largest difference of a step's loss")
+        within(largest(ours, theirs), bound, f"trained: {name}, from {theirs[0]:.3f} to {theirs[-1]:.3f}: largest difference of a step's loss")
         end, now = load_file(folder / "run/step-00000010/adapter_model.safetensors"), peft.get_peft_model_state_dict(model)
-        within(max(largest(w, now[key].detach()) for key, w in end.items()), BOUND, f"trained: {name}: {len(end)} matrices after ten steps")
+        within(max(largest(w, now[key].detach()) for key, w in end.items()), bound, f"trained: {name}: {len(end)} matrices after ten steps")
         check(sorted(end) == sorted(now), f"trained: {name}: names of matrices")
         check(all(float(w.abs().max()) > 1e-2 for key, w in end.items()), f"trained: {name}: a matrix has not moved from 0")
 
@@ -166,6 +166,11 @@ if __name__ == "__main__":
                 trained(family)
         with part("trained: Llama, all layers, rank 1"):
             trained("Llama", lora_targets="all", lora_rank=1)
+        for family in "GPT-2", "Llama":
+            with part(f"trained: {family}, its base in bf16"):
+                trained(family, torch.bfloat16, lora_targets="all")
+            with part(f"trained: {family}, its base and activations in bf16"):
+                trained(family, torch.bfloat16, 0.05, lora_targets="all", dtype="bfloat16")
         for family in "GPT-2", "Llama":
             with part(f"begins alike: {family}"):
                 begins_alike(family)
