@@ -43,11 +43,15 @@ comma    := ,
 
 # One source per op, compiled once per instruction set; cpu.c and profile.c are not.
 isa_x86_64  := scalar avx2 avx512 avx512bf16
-isa_aarch64 := scalar neon
+isa_aarch64 := scalar neon dotprod
 ISAS        := $(or $(isa_$(ARCH)),scalar)
-flags_avx2  := -mavx2 -mfma
-flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
+flags_dotprod := -march=armv8.2-a+dotprod
+flags_avx2  := -mavx2 -mfma -mf16c
+flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 flags_avx512bf16 := $(flags_avx512) -mavx512bf16
+# What this file uses where the processor has it.
+quads_avx512 := -mavx512vnni
+quads_avx512bf16 := -mavx512vnni
 
 # ---- files ----
 
@@ -78,7 +82,7 @@ define isa_rule
 $B/cpu/$1/%.o: src/cpu/%.c
 	@mkdir -p $$(@D)
 	@echo "  $$< for $1"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(if $(filter release,$(config)),-O3) $(flags_$1) -DISA=$1 -DISA_$1 -c $$< -o $$@
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(if $(filter release,$(config)),-O3) $(flags_$1) $$(if $$(filter %/quads.c,$$<),$$(quads_$1)) -DISA=$1 -DISA_$1 -c $$< -o $$@
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 

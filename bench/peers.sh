@@ -4,7 +4,7 @@
 #   tiny, baby, 124m    training steps of nanoGPT's model, against PyTorch (eager, and compiled where that is faster), and memory
 #   nanogpt             nanoGPT's README recipe for a laptop, from start to end of the program, against its train.py
 #   sample, startup     ten samples of 500 characters from these two runs; a single character, against its sample.py
-#   decode              GPT-2 124M reading a prompt of 512 and writing 128 tokens, against llama.cpp
+#   decode              GPT-2 124M reading a prompt of 512 and writing 128 tokens, also quantized (the same file), against llama.cpp
 #   tokenizer           text to GPT-2's ids, against tiktoken; a tokenizer learnt from text, the whole program, against the training
 #                       alone by Hugging Face's tokenizers; on ../shared/data, or NIB_DATA
 #   limits              nib's own yardsticks, against bench/peers/limits.c
@@ -132,11 +132,12 @@ gpt2() {
 
 decode() {
     has_python llama_cpp || { skip "decode (no llama.cpp: bench/peers/setup.sh installs it)"; return; }
-    for type in f32 f16 bf16; do
-        file=$dir/gpt2-$type.gguf
+    for type in f32 f16 bf16 q8_0 q4_0; do
+        file=$dir/gpt2-$type.gguf model=124m
         [ -f "$file" ] || { "$python" bench/peers/make_gguf.py "$file.new" $type && mv "$file.new" "$file"; } || return
         flags="--dtype=$(dtype $type) --threads=$threads"
-        contest "$nib bench decode 124m $flags --json" "$python bench/peers/decode_llamacpp.py $file --threads=$threads --json" || continue
+        case $type in q*) model=$file ;; esac
+        contest "$nib bench decode $model $flags --json" "$python bench/peers/decode_llamacpp.py $file --threads=$threads --json" || continue
         row "prompt of 512 $type" "$flags" tok/s prompt_tok_s prompt_tok_s
         row "writing $type" "$flags" tok/s decode_tok_s decode_tok_s
     done

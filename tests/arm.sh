@@ -12,6 +12,6 @@ if ! command -v $cross >/dev/null || ! command -v qemu-aarch64 >/dev/null; then
 fi
 build=build/$cross-release
 tests=
-for t in ${TESTS:-test_vec test_steps test_models test_ops}; do tests="$tests $build/tests/$t"; done
+for t in ${TESTS:-test_vec test_steps test_models test_ops test_quantized}; do tests="$tests $build/tests/$t"; done
 # shellcheck disable=SC2086
 make -s -j"$(nproc)" CC=$cross $build/nib $tests >/dev/null && NIB=$build/nib EXAMPLES=$build/examples tests/run.sh $tests

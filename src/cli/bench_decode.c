@@ -97,7 +97,7 @@ static int play_rounds(const struct bench_options *o, struct session *s, struct 
 static double bytes_of(const struct param *p)
 {
     double bytes = 0;
-    for (int i = 0; i < p->n_block; i++) bytes += (double)(p->block[i].out * p->in) * (double)dtype_size(p->use == MAPPED ? p->block_type[i] : p->type);
+    for (int i = 0; i < p->n_block; i++) bytes += (double)dtype_bytes(p->use == MAPPED ? p->block_type[i] : p->type, (size_t)(p->block[i].out * p->in));
     return bytes;
 }
 

@@ -325,12 +325,8 @@ static int find_seq(const struct step *s, int *t, int (*count_of)(const struct s
 static void store_rows(const struct step *s, int seq)       /* the new k and v of a sequence, to its state rows */
 {
     struct seq q = ((const struct seq *)s->in[1].p)[seq];
-    for (int64_t r = 0; r < q.rows; r++) {
-        char *to = cell(&s->in[4], (int64_t)q.base + q.past + r, 0);
-        size_t bytes = (size_t)s->in[2].cols * dtype_size(s->in[2].type);
-        memcpy(to, cell(&s->in[2], q.row + r, 0), bytes);
-        memcpy(to + bytes, cell(&s->in[3], q.row + r, 0), bytes);
-    }
+    for (int64_t r = 0; r < q.rows; r++)
+        for (int i = 0; i < 2; i++) row_copy(&s->in[4], (int64_t)q.base + q.past + r, i ? s->in[2].cols : 0, &s->in[2 + i], q.row + r);
 }
 
 static int stores(const struct step *s) { return stateful(s) && s->in[2].p; }

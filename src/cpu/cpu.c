@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/quantize.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "cpu/barrier.h"
@@ -33,7 +34,9 @@ static int has_avx512(void)
 static int has_avx512bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 #ifdef __aarch64__
-extern const struct cpu_table cpu_table_neon;
+#include <sys/auxv.h>
+extern const struct cpu_table cpu_table_neon, cpu_table_dotprod;
+static int has_dotprod(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 #endif
 static int always(void) { return 1; }
 
@@ -49,6 +52,7 @@ static const struct { const struct cpu_table *table; int (*runs_here)(void); int
 #endif
 #ifdef __aarch64__
     { &cpu_table_neon, always, 0 },
+    { &cpu_table_dotprod, has_dotprod, 0 },
 #endif
 };
 enum { BUILDS = sizeof builds / sizeof *builds };
@@ -326,12 +330,12 @@ void cpu_product(const struct product *p, void *work)
 
 static int computes_in(enum dtype t) { return t == F32 || t == BF16; }
 
-/* Activations and matrices may be f32 or bf16; vectors, losses and gradients of parameters are f32; indices are integers. */
-static int types_fit(const struct step *s)
+/* Activations and matrices may be f32 or bf16, matrices of some ops quantized, too; vectors, losses and gradients of parameters are f32; indices are integers. */
+static int types_fit(const struct step *s, int quantized)
 {
     for (int i = 0; i < s->node->n_in; i++) {
         const tensor *t = s->node->in[i];
-        if (s->in[i].value >= 0 && t->kind != K_INPUT && !computes_in(s->in[i].type)) return 0;
+        if (s->in[i].value >= 0 && t->kind != K_INPUT && !computes_in(s->in[i].type) && !(quantized && i == 1 && is_quantized(s->in[1].type))) return 0;
     }
     return s->node->kind != K_OP || computes_in(s->node->type);
 }
@@ -345,7 +349,7 @@ static const struct kernel *cpu_pick(const struct step *s)
         k = s->dir == 'B' ? &op->backward : &op->forward;
         for (const struct step *f = s->then; f; f = f->then)
             if (!op->fuses || !t->op[f->node->op]->flow) return NULL;
-        if (!k->run || !types_fit(s)) return NULL;
+        if (!k->run || !types_fit(s, op->quantized)) return NULL;
     }
     size_t scratch = k->scratch ? k->scratch(s) : 0;
     if (scratch > cpu.scratch_size) cpu.scratch_size = scratch;

@@ -23,6 +23,7 @@ struct cpu_op {
     struct cpu_kernel forward, backward;
     /* The op on columns col .. col + n of one row, in place: for steps that are fused to another.  NULL: cannot be. */
     void (*flow)(const struct step *, int64_t row, int64_t col, int64_t n, float *v);
+    int quantized;                                               /* the matrix in in[1] may lie in blocks */
     int fuses;                                                   /* forward applies the flow of the steps fused to it */
 };
 

@@ -9,6 +9,8 @@
  * k.  Everything but packing and the multiply-add itself is the same for both. */
 #include "cpu/gemm.h"
 
+#include "base/quantize.h"
+#include "cpu/quants.h"
 #include "cpu/row.h"
 
 enum { K_BLOCK = 256, N_BLOCK = GRID_COLS };                /* K_BLOCK in units */
@@ -167,6 +169,23 @@ static void pack_bf16(const struct matrix *m, int64_t i, int64_t k, int64_t j, i
             }
 }
 
+/* The same of a matrix in blocks: some lines of it become numbers first. */
+static void pack_quantized(const struct matrix *m, int64_t i, int64_t k, int64_t j, int64_t n, float *to)
+{
+    enum { LINES = 32, LONG = 256 };
+    float lines[LINES * LONG];
+    int by_rows = m->col == 1;
+    int64_t high = by_rows ? LINES : LONG, across = by_rows ? LONG : LINES, step = by_rows ? m->row : m->col;
+    struct matrix part = { lines, by_rows ? LONG : 1, by_rows ? 1 : LONG, F32 };
+    for (int64_t r = 0; r < k; r += high)
+        for (int64_t p = 0; p < n; p += across) {
+            int64_t rows = at_most(high, k - r), cols = at_most(across, n - p), first = by_rows ? i + r : j + p;
+            for (int64_t x = 0; x < (by_rows ? rows : cols); x++)
+                NAME(dequantize)(m->type, (const char *)m->p + dtype_bytes(m->type, (size_t)((first + x) * step)), by_rows ? j + p : i + r, by_rows ? cols : rows, lines + x * LONG);
+            for (int64_t c = 0; c < cols; c += TILE_COLS) pack_f32(&part, 0, rows, c, at_most(TILE_COLS, cols - c), TILE_COLS, to + (p + c) * k + r * TILE_COLS);
+        }
+}
+
 /* ---- the loops ---- */
 
 /* Whether tiles read m rows of A where they lie: f32, or (whole tiles alone) bf16 pairs. */
@@ -237,7 +256,7 @@ static void multiply_block(const struct gemm *g, const struct left *l, struct ri
 static int64_t few_behind(const struct gemm *g, int dot)
 {
     int64_t n = g->n % TILE_COLS;
-    return n <= FEW && !dot && g->a.col == 1 ? n : 0;
+    return n <= FEW && !dot && g->a.col == 1 && !is_quantized(g->b.type) ? n : 0;
 }
 
 /* Columns j .. j + n of B, few of them, against rows of A, which lie across the vectors here. */
@@ -265,7 +284,8 @@ static void multiply_few(const struct gemm *g, const struct left *l, int64_t j, 
 
 static void pack_right(const struct matrix *b, int64_t k, int64_t kn, int64_t j, int64_t n, int dot, float *to)
 {
-    if (dot) pack_bf16(b, k, kn, j, n, TILE_COLS, to);
+    if (is_quantized(b->type)) pack_quantized(b, k, kn, j, n, to);
+    else if (dot) pack_bf16(b, k, kn, j, n, TILE_COLS, to);
     else pack_f32(b, k, kn, j, n, TILE_COLS, to);
 }
 

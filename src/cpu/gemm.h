@@ -7,7 +7,8 @@
 
 enum { TILE_COLS = TILE_VECTORS * VW };  /* columns that are computed together */
 
-/* Element (i, j) lies at p + i * row + j * col, counted in elements; row or col is 1.  Type F32 or BF16. */
+/* Element (i, j) lies at p + i * row + j * col, counted in elements; row or col is 1.  Type F32, BF16, or
+ * (B alone, whole blocks in the direction of 1) quantized. */
 struct matrix { const void *p; int64_t row, col; enum dtype type; };
 static inline struct matrix transposed(struct matrix m) { return (struct matrix){ m.p, m.col, m.row, m.type }; }
 

@@ -148,7 +148,7 @@ static void dx_of_part(const struct step *s, const struct tiles *t, int part, fl
     int64_t from = at_most(part * part_entries(s), g.k);
     g.k = at_most(part_entries(s), g.k - from);
     g.a.p = (const char *)g.a.p + (size_t)from * dtype_size(g.a.type);
-    g.b.p = (const char *)g.b.p + (size_t)(from * g.b.row) * dtype_size(g.b.type);
+    g.b.p = (const char *)g.b.p + dtype_bytes(g.b.type, (size_t)(from * g.b.row));
     for (int64_t i = 0; i < g.m; i += GRID_ROWS) NAME(gemm)(&g, i, at_most(GRID_ROWS, g.m - i), 0, g.n, dx_part(s, part) + i * g.n, g.n, 0, scratch);
 }
 
@@ -229,4 +229,5 @@ static int64_t cost(const struct step *s) { return 2 * (1 + !!s->d[0].p + !!s->d
 
 const struct cpu_op NAME(cpu_head_loss) = {
     .forward = { .base = { .name = "head_loss", .work = work, .form = BF16 }, .phases = phases, .tasks = tasks, .run = run, .scratch = scratch, .cost = cost },
+    .quantized = 1,
 };

@@ -3,10 +3,13 @@
  *
  * Where tiles cannot read the right side of a product as it lies, a first phase packs it for all tasks.  Forward: a task
  * computes an area of y in f32, then finishes it row by row while it is near: bias, rounding to y's type, and what is fused
- * to this step.  A few rows (decoding) go past the blocked product: see skinny.h. */
+ * to this step.  A few rows (decoding) go past the blocked product: see skinny.h.  Where nothing is trained, a product with a quantized
+ * W is one of whole numbers (quants.h): a first phase rounds the rows of x. */
 #include <stdlib.h>
 
+#include "base/quantize.h"
 #include "cpu/gemm.h"
+#include "cpu/quants.h"
 #include "cpu/row.h"
 #include "cpu/skinny.h"
 
@@ -137,10 +140,46 @@ static void forward_parts(const struct step *s, int phase, int task, float *scra
     }
 }
 
+/* ---- forward, in whole numbers ---- */
+
+enum { BYTE_COLS = 64 };                                    /* outputs of a task */
+
+static int may_use_bytes(const struct step *s) { return is_quantized(s->in[1].type) && graph_phase(s->node->g) != TRAIN; }
+static int uses_bytes(const struct step *s) { return may_use_bytes(s) && (is_skinny(s) || NAME(has_quads)()); }
+
+static void round_rows(const struct step *s, int task, float *buffer)
+{
+    int64_t k = inputs(s);
+    struct range r = row_range(s, task, k);
+    for (int64_t row = r.from; row < r.to; row++) NAME(round_row)(row_in(&s->in[0], row, 0, k, buffer), k, (struct pair *)s->work.p + row * pairs_of(k));
+}
+
+/* An area of y, as forward_area does it. */
+static void forward_bytes(const struct step *s, int task, float *scratch)
+{
+    int64_t rows = step_rows(s, s->node), across = ceil_div(outputs(s), BYTE_COLS), i = task / across * GRID_ROWS, j = task % across * BYTE_COLS, k = inputs(s);
+    const struct operand *y = in_place(s), *w = &s->in[1];
+    struct quants q = { w->type, (const char *)w->p + dtype_bytes(w->type, (size_t)(j * k)), (const struct pair *)s->work.p + i * pairs_of(k), at_most(GRID_ROWS, rows - i), k,
+                        at_most(BYTE_COLS, outputs(s) - j), y ? cell(y, i, j) : scratch, y ? y->ld : BYTE_COLS };
+    if (is_skinny(s)) NAME(quant_dots)(&q);
+    else NAME(quant_tiles)(&q, area_rest(scratch));
+    for (int64_t r = 0; r < q.rows && (y != &s->y || s->in[2].p || s->then); r++) finish_row(s, i + r, j, q.n, q.y + r * q.y_ld);
+}
+
+static int byte_tasks(const struct step *s, int phase)
+{
+    return phase == 0 ? row_tasks(s, inputs(s)) : (int)(ceil_div(step_rows(s, s->node), GRID_ROWS) * ceil_div(outputs(s), BYTE_COLS));
+}
+
+/* ---- forward ---- */
+
 static void forward(const struct step *s, int phase, int task, void *scratch)
 {
     struct gemm g = product_y(s, step_rows(s, s->node));
-    if (is_skinny(s)) {
+    if (uses_bytes(s)) {
+        if (phase == 0) round_rows(s, task, scratch);
+        else forward_bytes(s, task, scratch);
+    } else if (is_skinny(s)) {
         if (in_out(s)) forward_parts(s, phase, task, scratch);
         else forward_dots(s, task, scratch);
     } else if (panels(s, &g, 0) && phase == 0) {
@@ -153,12 +192,14 @@ static void forward(const struct step *s, int phase, int task, void *scratch)
 static int forward_phases(const struct step *s)
 {
     struct gemm g = product_y(s, step_rows(s, s->node));
+    if (uses_bytes(s)) return 2;
     return 1 + (is_skinny(s) ? in_out(s) : panels(s, &g, 0) > 0);
 }
 
 static int forward_tasks(const struct step *s, int phase)
 {
     struct gemm g = product_y(s, step_rows(s, s->node));
+    if (uses_bytes(s)) return byte_tasks(s, phase);
     if (is_skinny(s)) return in_out(s) && phase == 0 ? SKINNY_PARTS : (int)ceil_div(outputs(s), SKINNY_STRIP);
     return panels(s, &g, 0) && phase == 0 ? NAME(pack_tasks)(&g) : grid_tasks(NAME(gemm_grid)(&g));
 }
@@ -167,13 +208,15 @@ static size_t forward_work(const struct step *s)
 {
     struct gemm g = product_y(s, s->node->rows->capacity);
     size_t parts = in_out(s) && graph_phase(s->node->g) == INFER ? SKINNY_PARTS * SKINNY_ROWS * (size_t)outputs(s) : 0;
-    return (size_t)at_least((int64_t)parts, (int64_t)panels(s, &g, 0)) * sizeof(float);
+    size_t rounded = may_use_bytes(s) ? (size_t)s->node->rows->capacity * rounded_bytes(inputs(s)) : 0;
+    return (size_t)at_least((int64_t)rounded, at_least((int64_t)parts, (int64_t)panels(s, &g, 0)) * (int64_t)sizeof(float));
 }
 
 static size_t forward_scratch(const struct step *s)
 {
     size_t skinny = SKINNY_ROWS * ((size_t)inputs(s) + SKINNY_STRIP) * sizeof(float);
-    return at_least((int64_t)skinny, (int64_t)area_scratch());
+    size_t quads = may_use_bytes(s) ? NAME(quads_scratch)(inputs(s)) : 0;
+    return at_least((int64_t)skinny, (int64_t)(area_scratch() + quads));
 }
 
 /* ---- backward: tiles of dW and of dx side by side, then strips of db ---- */
@@ -271,5 +314,6 @@ static int64_t cost(const struct step *s)
 const struct cpu_op NAME(cpu_linear) = {
     .forward = { .base = { .name = "linear", .work = forward_work, .form = BF16 }, .phases = forward_phases, .tasks = forward_tasks, .run = forward, .scratch = forward_scratch, .cost = cost },
     .backward = { .base = { .name = "linear'", .work = backward_work, .form = BF16 }, .phases = backward_phases, .tasks = backward_tasks, .run = backward, .scratch = backward_scratch, .cost = cost },
+    .quantized = 1,
     .fuses = 1,
 };

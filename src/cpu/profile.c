@@ -50,7 +50,7 @@ static double operand_bytes(const struct step *s, const struct operand *o, const
 {
     if (!o->p || !t) return 0;
     double n = t->kind == K_PARAM && s->node->op != OP_embed ? (double)param_size(t->param) : t->rows || t->kind == K_PARAM ? (double)(step_rows(s, t->rows ? t : s->node) * o->cols) : 0;
-    return n * (double)dtype_size(o->type);
+    return n / (double)dtype_values(o->type) * (double)dtype_size(o->type);
 }
 
 static double step_bytes(const struct step *s)

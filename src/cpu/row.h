@@ -67,6 +67,16 @@ static inline void row_out(const struct operand *o, int64_t row, int64_t col, in
     else if (p != v) memcpy(p, v, (size_t)n * sizeof *v);
 }
 
+/* A whole row of `from` to a row of `to`, from column col on, rounded or widened where their types differ. */
+static inline void row_copy(const struct operand *to, int64_t row, int64_t col, const struct operand *from, int64_t from_row)
+{
+    void *p = cell(to, row, col);
+    const void *x = cell(from, from_row, 0);
+    if (to->type == from->type) memcpy(p, x, (size_t)from->cols * dtype_size(from->type));
+    else if (to->type == BF16) narrow(p, x, from->cols);
+    else widen(p, x, from->cols);
+}
+
 static inline void row_add(float *sum, const float *v, int64_t n)
 {
     for (int64_t c = 0; c < n; c += VW) v_store_n(sum + c, v_load_n(sum + c, n - c) + v_load_n(v + c, n - c), n - c);

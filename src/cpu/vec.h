@@ -16,7 +16,7 @@
 #include "cpu/vec_avx512.h"
 #elif defined ISA_avx2
 #include "cpu/vec_avx2.h"
-#elif defined ISA_neon
+#elif defined ISA_neon || defined ISA_dotprod
 #include "cpu/vec_neon.h"
 #else
 #include "cpu/vec_scalar.h"

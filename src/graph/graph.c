@@ -186,11 +186,12 @@ tensor *t_state(graph *g, const char *name, int64_t cols)
     tensor *t = find(g, K_STATE, scoped(g, name, full));
     if (t) return t;
     struct state *s;
-    if (weights_state(&s, g->weights, full, cols, g->type))
+    if (weights_state(&s, g->weights, full, cols, g->type == BF16 ? BF16 : g->weights->state_type))
         return graph_fail(g, "%s", error_text());
     if (!(t = graph_add(g, K_STATE, name))) return NULL;
     t->state = s;
     t->cols = cols;
+    t->type = s->type;
     return t;
 }
 

@@ -128,6 +128,7 @@ struct weights {
     struct plan *plan;
     enum use use;                        /* of new parameters */
     enum dtype frozen_type;              /* of frozen matrices: F32 or BF16; vectors are f32 always */
+    enum dtype state_type;               /* of states of f32 graphs: F32 or BF16 */
     struct lora lora;
     struct found { const char *name; enum dtype type; int turned; const void *p; struct found *next; } *found;   /* weights_offer */
     int64_t state_rows;

@@ -55,10 +55,10 @@ static int open_all(struct engine *e, const char *path, const struct engine_opti
     if (o->context && o->context < e->config.context) e->config.context = o->context;
     FAIL_IF(e->tokenizer && tokenizer_vocab(e->tokenizer) > e->config.vocab, E_DATA, "%s: the tokenizer has %u tokens, the model %lld", path,
             tokenizer_vocab(e->tokenizer), (long long)e->config.vocab);
-    TRY(weights_new(&e->weights, &cpu_backend, o->type == BF16 ? FROZEN : MAPPED));
+    TRY(weights_new(&e->weights, &cpu_backend, MAPPED));
     e->weights->frozen_type = o->type;
     if (e->files.adapter) weights_lora(e->weights, &e->files.adapter->lora);
-    if (o->type == F32) TRY(model_offer_weights(e->weights, e->model, e->files.tensors));
+    TRY(model_offer_weights(e->weights, e->model, e->files.tensors));
     TRY(plan_all(e, o));
     TRY(check_weights(e, path));                             /* before memory is taken by the word of config.json alone */
     TRY(weights_place(e->weights));

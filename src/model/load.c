@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/quantize.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "file/tensors.h"
@@ -37,8 +38,9 @@ int model_offer_weights(struct weights *w, const struct model *m, const struct t
     size_t prefix = strlen(m->prefix);
     for (int i = 0; i < tensors_count(file); i++) {
         const struct file_tensor *t = tensors_at(file, i);
-        if (w->frozen_type == BF16 && t->type == F32) continue;              /* a copy is smaller, and as fast as products are here */
-        if ((t->type != F32 && t->type != BF16) || (uintptr_t)t->data % dtype_size(t->type)) continue;
+        int numbers = (t->type == F32 || t->type == BF16) && (uintptr_t)t->data % dtype_size(t->type) == 0;
+        if (!is_quantized(t->type) && !(numbers && (w->frozen_type == F32 || t->type == BF16))) continue;
+        if (is_quantized(t->type)) w->state_type = BF16;     /* as fine as what they are made of */
         TRY(weights_offer(w, strncmp(t->name, m->prefix, prefix) ? t->name : t->name + prefix, t->type, t->turned, t->data));
     }
     return 0;

@@ -114,7 +114,7 @@ void weights_get(const struct weights *w, const struct param *p, int i, const fl
 const struct file_tensor *model_find_tensor(const struct model *m, const struct tensors *file, const char *name);
 /* A file may have a head of its own although its configuration says tied: then c->tied becomes 0. */
 void model_settle_head(const struct model *m, struct config *c, const struct tensors *file);
-/* Before graphs are built on w, use MAPPED: what can run where it lies in the file is offered. */
+/* Before graphs are built on w, use MAPPED: what can run where it lies in the file is offered; what is quantized always, else what computes in f32. */
 int  model_offer_weights(struct weights *w, const struct model *m, const struct tensors *file);
 /* Before or after weights_place: are all of them there, in their shapes? */
 int  model_check_weights(const struct weights *w, const struct model *m, const struct tensors *file, const char *what);

@@ -1,0 +1,159 @@
+/* quants.c -- rounding rows of x, dots of a few of them with rows of W, and W as numbers where those are wanted. */
+#include "cpu/quants.h"
+
+#include "base/unpack.h"
+#include "cpu/vec_bytes.h"
+
+/* ---- x ---- */
+
+typedef int8_t vb __attribute__((vector_size(VW)));
+
+static inline void round_unit(const float *x, int8_t *q, struct unit *u, int32_t *lane, float *scale)
+{
+    enum { PARTS = UNIT / VW };
+    vf part[PARTS], top = v_set(0), bad = v_set(0), sum[2] = { v_set(0), v_set(0) };
+    for (int i = 0; i < PARTS; i++) {
+        part[i] = v_load(x + i * VW);
+        top = v_max((vf)((vi)part[i] & 0x7fffffff), top);
+        bad += part[i] * 0;                                  /* NaN if one of them is not finite */
+    }
+    float most = v_most(top), by = 127 / most;
+    u->scale = v_sum(bad) == 0 ? most / 127 : NAN;
+    if (!(u->scale >= 0 && by <= 0x1p126f)) {                /* not finite; or so small that the inverse is not */
+        by = 0;
+        if (u->scale >= 0) u->scale = 0;
+    }
+    for (int i = 0; i < PARTS; i++) {
+        vf whole = v_nearest(by > 0 ? part[i] * by : v_set(0));
+        vb bytes = __builtin_convertvector(__builtin_convertvector(whole, vi), vb);
+        memcpy(q + i * VW, &bytes, sizeof bytes);
+        sum[2 * i / PARTS] += whole;
+    }
+    for (int h = 0; h < 2; h++) u->sum[h] = (int32_t)v_sum(sum[h]);
+    vi8 sums = v_dot_bytes(v_load_bytes(q), (vq){ 0 } + 1) * -128;
+    vf8 scales = v_set8(u->scale);
+    memcpy(lane, &sums, sizeof sums);
+    memcpy(scale, &scales, sizeof scales);
+}
+
+void NAME(round_row)(const float *x, int64_t k, struct pair *row)
+{
+    if (k % PAIR) row[k / PAIR] = (struct pair){ 0 };
+    for (int64_t u = 0; u < k / UNIT; u++) {
+        struct pair *p = &row[u / 2];
+        int i = (int)(u % 2);
+        round_unit(x + u * UNIT, p->q + i * UNIT, &p->unit[i], p->lane + 8 * i, p->scale + 8 * i);
+    }
+}
+
+/* ---- dots ---- */
+
+
+/* Unit i of a block: formats with one unit a block are taken from where they lie, others have been unpacked. */
+static inline __attribute__((always_inline)) vq unit_bytes(const enum dtype type, const uint8_t *b, const struct unpacked *u, int i)
+{
+    if (type == Q8_0) return v_load_bytes(b + 2);
+    if (type == Q4_0) return v_nibbles(b + 2) - 8;
+    return v_load_bytes(u->q + i * UNIT);
+}
+
+static inline __attribute__((always_inline)) vf8 unit_scale(const enum dtype type, const uint8_t *b, const struct unpacked *u, int i)
+{
+    if (type == Q8_0 || type == Q4_0) return v_half8(b);
+    return has_half_scales(type) ? v_halves8(u->scale[2 * i], u->scale[2 * i + 1]) : v_set8(u->scale[2 * i]);
+}
+
+/* rows of x against `side` rows of W from row j on.  All but q and j are constants. */
+static inline __attribute__((always_inline)) void dots(const struct quants *q, int64_t row, int64_t j, const enum dtype type, const int rows, const int side)
+{
+    int64_t block = (int64_t)dtype_values(type), bytes = (int64_t)dtype_size(type), ld = q->k / block * bytes;
+    const uint8_t *w[DOT_ROWS];
+    const struct pair *x[DOT_ROWS];
+    vf8 sum[DOT_ROWS][DOT_ROWS];
+    for (int d = 0; d < side; d++) w[d] = (const uint8_t *)q->w + at_most(j + d, q->n - 1) * ld;
+    for (int r = 0; r < rows; r++) {
+        x[r] = q->x + (row + r) * pairs_of(q->k);
+        for (int d = 0; d < side; d++) sum[r][d] = v_set8(0);
+    }
+    for (int64_t b = 0, at = 0; b < q->k / block; b++) {
+        struct unpacked u[DOT_ROWS];
+        for (int d = 0; d < side; d++) {
+            __builtin_prefetch(w[d] + side * ld, 0, 2);
+            if (type != Q8_0 && type != Q4_0) unpack(type, w[d], &u[d]);
+        }
+        for (int i = 0; i < block / UNIT; i++, at++)
+            for (int d = 0; d < side; d++) {
+                vq weights = unit_bytes(type, w[d], &u[d], i);
+                vf8 scale = unit_scale(type, w[d], &u[d], i);
+                for (int r = 0; r < rows; r++) {
+                    float by = unit_at(x[r], at)->scale;
+                    vi8 lanes;
+                    memcpy(&lanes, x[r][at / 2].lane + at % 2 * 8, sizeof lanes);
+                    sum[r][d] = v_fma8(v_floats8(v_dot_bytes(weights, v_load_bytes(bytes_at(x[r], at)))), scale * by, sum[r][d]);
+                    if (has_offsets(type)) sum[r][d] = v_fma8(v_floats8(lanes), v_set8(u[d].offset[i] * by * (-1.0f / 128)), sum[r][d]);
+                }
+            }
+        for (int d = 0; d < side; d++) w[d] += bytes;
+    }
+    for (int r = 0; r < rows; r++)
+        for (int d = 0; d < side && j + d < q->n; d++) q->y[(row + r) * q->y_ld + j + d] = v_sum8(sum[r][d]);
+}
+
+static inline __attribute__((always_inline)) void dots_of(const struct quants *q, const enum dtype type)
+{
+    int64_t r = 0;
+    for (; r + 4 <= q->rows; r += 4)
+        for (int64_t j = 0; j < q->n; j += 2) dots(q, r, j, type, 4, 2);
+    for (; r < q->rows; r++)
+        for (int64_t j = 0; j < q->n; j += 4) dots(q, r, j, type, 1, 4);
+}
+
+void NAME(quant_dots)(const struct quants *q)
+{
+    if (NAME(has_quads)()) {
+        NAME(quad_dots)(q);
+        return;
+    }
+    switch ((int)q->type) {
+    case Q8_0: dots_of(q, Q8_0); break;
+    case Q4_0: dots_of(q, Q4_0); break;
+    case Q5_0: dots_of(q, Q5_0); break;
+    case Q5_1: dots_of(q, Q5_1); break;
+    case Q4_K: dots_of(q, Q4_K); break;
+    case Q5_K: dots_of(q, Q5_K); break;
+    case Q6_K: dots_of(q, Q6_K); break;
+    }
+}
+
+/* ---- as numbers ---- */
+
+static inline __attribute__((always_inline)) void dequantize_of(const enum dtype type, const uint8_t *b, int64_t at, int64_t n, float *to)
+{
+    int64_t block = (int64_t)dtype_values(type);
+    b += at / block * (int64_t)dtype_size(type);
+    at %= block;
+    for (; n > 0; b += dtype_size(type), at = 0) {
+        struct unpacked u;
+        float values[BLOCK_MOST];
+        int64_t some = at_most(block - at, n);
+        unpack(type, b, &u);
+        for (int64_t i = 0; i < block; i++) values[i] = u.scale[i / 16] * (float)u.q[i];
+        for (int64_t i = 0; i < block && has_offsets(type); i++) values[i] += u.offset[i / UNIT];
+        memcpy(to, values + at, (size_t)some * sizeof *to);
+        to += some;
+        n -= some;
+    }
+}
+
+void NAME(dequantize)(enum dtype type, const void *row, int64_t at, int64_t n, float *to)
+{
+    switch ((int)type) {
+    case Q8_0: dequantize_of(Q8_0, row, at, n, to); break;
+    case Q4_0: dequantize_of(Q4_0, row, at, n, to); break;
+    case Q5_0: dequantize_of(Q5_0, row, at, n, to); break;
+    case Q5_1: dequantize_of(Q5_1, row, at, n, to); break;
+    case Q4_K: dequantize_of(Q4_K, row, at, n, to); break;
+    case Q5_K: dequantize_of(Q5_K, row, at, n, to); break;
+    case Q6_K: dequantize_of(Q6_K, row, at, n, to); break;
+    }
+}
