@@ -418,6 +418,48 @@ static void info(void **state)
     fails(E_IO, "nowhere: no such model", "info nowhere");
 }
 
+static json_t *info_json(const char *what)
+{
+    json_t *root;
+    runs("info %s --json", what);
+    assert_ok(json_parse(&root, OUT, strlen(OUT), what));
+    return root;
+}
+
+/* Its tensors, and all of it for programs; token files. */
+static void contents(void **state)
+{
+    size_t i;
+    json_t *one;
+    int64_t bytes = 0;
+    (void)state;
+    runs("info run --tensors");
+    assert_has(OUT, "run: safetensors\n");
+    assert_has(OUT, "transformer.h.0.attn.c_attn.weight  f32   (16, 48)                 3072\n");
+    fails(E_USAGE, "nib info MODEL --tensors", "info --tensors");
+    json_t *root = info_json("run");
+    assert_string_equal(json_string_value(json_object_get(root, "format")), "safetensors");
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "config"), "n_embd")), 16);
+    assert_true(json_integer_value(json_object_get(json_object_get(root, "tokenizer"), "vocabulary")) > 10);
+    json_array_foreach (json_object_get(root, "tensors"), i, one) {
+        bytes += json_integer_value(json_object_get(one, "bytes"));
+        assert_int_equal(json_array_size(json_object_get(one, "shape")), strstr(json_string_value(json_object_get(one, "name")), "ln_") || strstr(json_string_value(json_object_get(one, "name")), "bias") ? 1 : 2);
+    }
+    assert_true(bytes >= 4 * json_integer_value(json_object_get(root, "parameters")));       /* biases of 0 are not parameters */
+    json_decref(root);
+    root = info_json("");
+    assert_true(json_is_null(json_object_get(root, "format")));
+    assert_int_equal(json_integer_value(json_object_get(root, "parameters")), 124373760);
+    json_decref(root);
+    root = info_json("data/my/val.bin");
+    assert_string_equal(json_string_value(json_object_get(root, "format")), "nanoGPT's token files");
+    assert_int_equal(json_integer_value(json_object_get(root, "bits")), 16);
+    json_decref(root);
+    runs("info data/my");
+    assert_has(OUT, "data/my: ");
+    assert_has(OUT, " tokens to train on, ");
+}
+
 static void check(void **state)
 {
     static const char *const files[] = { "model.safetensors", "optimizer.safetensors", "trainer.json", "tokenizer.json", "config.json", "SHA256SUMS" };
@@ -612,7 +654,7 @@ int main(void)
         cmocka_unit_test(choices),
         cmocka_unit_test(stops),
         cmocka_unit_test(exact_crop),
-        cmocka_unit_test(info),
+        cmocka_unit_test(info), cmocka_unit_test(contents),
         cmocka_unit_test(check),
         cmocka_unit_test(tales),
         cmocka_unit_test(examples),

@@ -82,13 +82,13 @@ static void elements_are_not_bytes(void **state)
     refused(of_dataset, "bad/dataset.json", E_DATA, "8 bytes, but 8 ids of 4 bytes belong into it");
     put_tensors("bad/x.safetensors", "{\"x\":{\"dtype\":\"F64\",\"shape\":[8],\"data_offsets\":[0,8]}}", 8);
     refused(of_tensors, "bad/x.safetensors", E_DATA, "its shape does not fit its 8 bytes");
-    assert_ok(token_files_create(&f, "bad/begun", 0));       /* shards without end, none of which has a byte */
+    assert_ok(token_files_create(&f, "bad/begun", TOKENS_NANOGPT, 0));       /* shards without end, none of which has a byte */
     f.set.width = 4;
     put_text("bad/begun/unfinished.tmp/train_000000.bin", "");
     assert_ok(token_files_resume(&f, (const uint64_t[]){ (uint64_t)1 << 62, 0 }, 0, &is));
     assert_false(is);
     token_files_discard(&f);
-    assert_ok(token_files_create(&f, "bad/begun", 1));       /* 2^62 shards of one id: the first that is not there ends it */
+    assert_ok(token_files_create(&f, "bad/begun", TOKENS_NANOGPT, 1));       /* 2^62 shards of one id: the first that is not there ends it */
     f.set.width = 4;
     assert_ok(token_files_resume(&f, (const uint64_t[]){ (uint64_t)1 << 62, 0 }, 0, &is));
     assert_false(is);

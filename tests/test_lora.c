@@ -175,6 +175,14 @@ static void merged(void **state)
     double loss = loss_of("gpt2-lora", "");
     runs("export gpt2-lora --to=nanogpt --out=merged.pt");
     assert_float_equal(loss_of("merged.pt", ""), loss, 2e-6);
+    runs("export gpt2-lora/step-00000020 --to=nanogpt --out=step.pt");
+    assert_float_equal(loss_of("step.pt", ""), loss_of("gpt2-lora/step-00000020", ""), 2e-6);
+    runs("info gpt2-lora --json");
+    json_t *o = printed();
+    assert_string_equal(json_string_value(json_object_get(o, "format")), "PEFT's adapter");
+    json_decref(o);
+    runs("info gpt2-lora --tensors");
+    assert_has(OUT, "base_model.model.transformer.h.1.attn.c_attn.lora_B.weight");
     runs("export gpt2-lora --to=llmc --out=merged.bin");
     runs("export merged.bin --to=hf --out=from-llmc");
     assert_true(path_is_file("from-llmc/model.safetensors"));

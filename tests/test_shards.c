@@ -180,6 +180,138 @@ static void in_turn(void **state)
     runs("eval run --dataset=sharded");
 }
 
+/* ---- llm.c's ---- */
+
+static void same_runs(const char *a, const char *b)
+{
+    runs("train --dataset=%s --out_dir=run-a --vocab_size=600 --max_iters=8 " TINY, a);
+    runs("train --dataset=%s --out_dir=run-b --vocab_size=600 --max_iters=8 " TINY, b);
+    assert_same_file("run-a/step-00000008/model.safetensors", "run-b/step-00000008/model.safetensors");
+    assert_ok(dir_remove("run-a"));
+    assert_ok(dir_remove("run-b"));
+}
+
+/* Files of llm.c's, named by others. */
+static void rename_shards(const char *to, const char *from, int split_numbers)
+{
+    static const char *const names[] = { "train", "val" };
+    char one[PATH_SIZE], other[PATH_SIZE];
+    assert_ok(dir_make(to));
+    for (int s = 0; s < 2; s++)
+        for (int i = 0;; i++) {
+            snprintf(one, sizeof one, "%s/tokens_%s_%06d.bin", from, names[s], i);
+            if (!path_is_file(one)) break;
+            snprintf(other, sizeof other, split_numbers ? "%s/fine_web_%s_%06d.bin" : "%s/fine_web_%s.bin", to, names[s], i + s);
+            copy_file(one, other);
+        }
+}
+
+/* The same ids, and the same windows of them, whether nib says what the files are or only they do. */
+static void headed(void **state)
+{
+    struct dataset plain, d;
+    (void)state;
+    for (int size = 0; size <= SHARD; size += SHARD) {
+        runs("data play.jsonl --tokenizer=%s --shard_size=%d --out=plain", tokenizer, size);
+        runs("data play.jsonl --tokenizer=%s --shard_size=%d --format=llmc --out=headed", tokenizer, size);
+        assert_ok(dir_remove("foreign"));
+        rename_shards("foreign", "headed", size > 0);
+        assert_ok(dataset_open(&plain, "plain"));
+        static const char *const folders[] = { "headed", "foreign" };
+        for (int f = 0; f < 2; f++) {
+            assert_ok(dataset_open(&d, folders[f]));
+            assert_int_equal(d.format, TOKENS_LLMC);
+            for (int s = 0; s < 2; s++) {
+                assert_int_equal(d.split[s].n, plain.split[s].n);
+                assert_int_equal(d.split[s].shards, plain.split[s].shards);
+                for (size_t i = 0; i < d.split[s].n; i += 7) assert_int_equal(dataset_id(&d, (enum split)s, i), dataset_id(&plain, (enum split)s, i));
+            }
+            for (uint64_t w = 0; w < 200; w++) {
+                size_t a, b;
+                assert_ok(dataset_draw_in_turn(&d, 64, 7, w, &a));
+                assert_ok(dataset_draw_in_turn(&plain, 64, 7, w, &b));
+                assert_int_equal(a, b);
+            }
+            dataset_close(&d);
+            same_runs("plain", folders[f]);
+        }
+        dataset_close(&plain);
+        runs("check headed");
+        assert_has(OUT, "headed: verified");
+        runs("check foreign");
+        assert_has(OUT, "nothing says what its files were");
+        runs("data info foreign");
+        assert_has(OUT, "llm.c's token files\n");
+    }
+    runs("data play.jsonl --tokenizer=%s --out=headed", tokenizer);              /* the other format leaves nothing of it */
+    assert_int_equal(names_in("headed"), 6);
+    assert_true(path_is_file("headed/train.bin"));
+}
+
+/* One file is a set. */
+static void one_headed_file(void **state)
+{
+    (void)state;
+    runs("data play.txt --tokenizer=%s --format=llmc --out=headed", tokenizer);
+    runs("train headed/tokens_train_000000.bin --out_dir=alone --vocab_size=600 --max_iters=2 " TINY);
+    assert_has(ERR, "note: headed/tokens_train_000000.bin is one file: what is trained on validates, too");
+    runs("eval alone --dataset=headed/tokens_val_000000.bin");
+    assert_has(OUT, "of headed/tokens_val_000000.bin, block_size");
+    char *loss = strdup(strstr(OUT, "loss"));
+    *strstr(loss, " of headed") = 0;
+    runs("eval alone --dataset=headed");
+    assert_has(OUT, loss);
+    free(loss);
+    runs("info headed/tokens_val_000000.bin");
+    assert_has(OUT, "llm.c's token files, of which this one is for both");
+}
+
+static void harm_header(int at, uint32_t value, const char *says)
+{
+    uint32_t old;
+    FILE *f = fopen("headed/tokens_val_000000.bin", "r+b");
+    assert_true(f && !fseek(f, 4 * at, SEEK_SET) && fread(&old, 4, 1, f) == 1 && !fseek(f, 4 * at, SEEK_SET) && fwrite(&value, 4, 1, f) == 1);
+    assert_int_equal(fclose(f), 0);
+    fails(E_DATA, says, "data info headed");
+    f = fopen("headed/tokens_val_000000.bin", "r+b");
+    assert_true(f && !fseek(f, 4 * at, SEEK_SET) && fwrite(&old, 4, 1, f) == 1);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void damaged_headers(void **state)
+{
+    (void)state;
+    runs("data play.txt --tokenizer=%s --format=llmc --out=headed", tokenizer);
+    copy_file("headed/dataset.json", "dataset.json");
+    for (int described = 1; described >= 0; described--) {
+        if (!described) assert_int_equal(unlink("headed/dataset.json"), 0);
+        harm_header(0, 20240522, "it does not begin as llm.c's token files do");
+        harm_header(0, 20240801, "version 1 of llm.c's token files; nib reads 7");
+        harm_header(1, 2, "version 2 of llm.c's token files; nib reads 1");
+        harm_header(2, 0, "which says that there are 0 ids of 2 bytes");
+        harm_header(2, UINT32_MAX, "which says that there are 4294967295 ids of 2 bytes");
+        harm_header(2, 5, "which says that there are 5 ids of 2 bytes; is the file cut off?");
+        runs("data info headed");
+    }
+    copy_file("headed/tokens_val_000000.bin", "headed/tok_val.bin");
+    fails(E_DATA, "are of two sets; give each a folder, or name one file", "data info headed");
+    assert_int_equal(unlink("headed/tok_val.bin"), 0);
+    copy_file("headed/tokens_val_000000.bin", "headed/tokens_tokens_val.bin");
+    fails(E_DATA, "are of two sets; give each a folder, or name one file", "data info headed");
+    assert_int_equal(unlink("headed/tokens_tokens_val.bin"), 0);
+    copy_file("headed/tokens_val_000000.bin", "headed/other_val.bin");
+    fails(E_DATA, "are of two sets; give each a folder, or name one file", "data info headed");
+    assert_int_equal(unlink("headed/other_val.bin") | unlink("headed/tokens_val_000000.bin"), 0);
+    fails(E_DATA, "none of its files is *_val.bin or *_val_*.bin; name one file to take it for both", "data info headed");
+    assert_int_equal(truncate("headed/tokens_train_000000.bin", 1000), 0);
+    fails(E_DATA, "1000 bytes, and the header of a token file of llm.c's has 1024: cut off?", "data info headed");
+    copy_file("dataset.json", "headed/dataset.json");
+    write_text("headed/dataset.json", "{\"bits\": 16, \"vocab\": 600, \"format\": \"llmc\"}");
+    fails(E_DATA, "dataset.json lists no shards of train", "data info headed");
+    write_text("headed/dataset.json", "{\"bits\": 16, \"vocab\": 600, \"format\": \"arrow\"}");
+    fails(E_DATA, "format is arrow; nib knows nanogpt and llmc", "data info headed");
+}
+
 static void damaged(void **state)
 {
     (void)state;
@@ -213,18 +345,19 @@ static void same_folders(const char *a, const char *b)
 }
 
 #define PREPARES "data %s --tokenizer=%s --shard_size=3000 --threads=2 --out=%s"
+#define PREPARES_SO PREPARES " --format=%s"
 
 /* Kills at moments drawn from the time that all of it takes; returns how often a run went on behind shards. */
-static int killed(const char *text, const char *vocabulary, uint64_t *dice_, int n)
+static int killed(const char *text, const char *vocabulary, const char *format, uint64_t *dice_, int n)
 {
     int went_on = 0;
     assert_ok(dir_remove("straight"));
     long start = microseconds();
-    runs(PREPARES, text, vocabulary, "straight");
+    runs(PREPARES_SO, text, vocabulary, "straight", format);
     int whole = (int)(microseconds() - start);
     for (int i = 0, code = 0; i < n || code; i++) {
         if (!code) assert_ok(dir_remove("killed"));
-        starts(&nib, PREPARES, text, vocabulary, "killed");
+        starts(&nib, PREPARES_SO, text, vocabulary, "killed", format);
         if (i < n) usleep((useconds_t)roll(dice_, whole)), kill(nib.pid, SIGKILL);
         code = end(&nib);
         if (code && code != -SIGKILL) fail_msg("nib ended with %d:\n%s%s", code, OUT, ERR);
@@ -239,7 +372,7 @@ static void kills(void **state)
     (void)state;
     uint64_t dice_ = (uint64_t)number_from("SEED", 1);
     int n = (int)number_from("COUNT", 60), went_on = 0;
-    for (int i = 0; i < 2 * TEXTS; i++) went_on += killed(texts[i % TEXTS], i < TEXTS ? tokenizer : "char", &dice_, n / (2 * TEXTS));
+    for (int i = 0; i < 2 * TEXTS; i++) went_on += killed(texts[i % TEXTS], i < TEXTS ? tokenizer : "char", i % 2 ? "llmc" : "nanogpt", &dice_, n / (2 * TEXTS));
     assert_true(went_on > 0);
 }
 
@@ -297,6 +430,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_ids), cmocka_unit_test(from_a_pipe), cmocka_unit_test(one_after_the_other), cmocka_unit_test(in_turn), cmocka_unit_test(damaged),
+        cmocka_unit_test(headed), cmocka_unit_test(one_headed_file), cmocka_unit_test(damaged_headers),
         cmocka_unit_test(kills), cmocka_unit_test(after_a_full_disk), cmocka_unit_test(one_at_a_time), cmocka_unit_test(begins_anew),
     };
     return cmocka_run_group_tests(tests, enter, leave_program);

@@ -185,7 +185,8 @@ static void add_piece(struct text *file, const char *bytes, size_t n, float scor
 /* Special tokens, bytes, merges by score, then characters, as SentencePiece orders them. */
 static const char *const merged[] = { " t", "he", " the", " l", "am", "  ", " lam", "p ", NULL }, *const characters[] = { " ", "t", "h", "e", "l", "a", "m", "p", "\xc3\xa9", NULL };
 
-static void write_llama2c(const char *path, float step)
+/* spaces_last: their runs have a score below all others, as in llama2.c's own file. */
+static void write_pieces(const char *path, float step, int spaces_last)
 {
     struct text file = { 0 };
     char byte[8];
@@ -195,11 +196,16 @@ static void write_llama2c(const char *path, float step)
     add_piece(&file, "\n<s>\n", 5, 0);
     add_piece(&file, "\n</s>\n", 6, 0);
     for (int i = 0; i < 256; i++) add_piece(&file, byte, (size_t)snprintf(byte, sizeof byte, "<0x%02X>", i), 0);
-    for (int i = 0; merged[i]; i++) add_piece(&file, merged[i], strlen(merged[i]), score += step);
+    for (int i = 0; merged[i]; i++) {
+        score += step;
+        add_piece(&file, merged[i], strlen(merged[i]), spaces_last && strspn(merged[i], " ") == strlen(merged[i]) ? -1e9f : score);
+    }
     for (int i = 0; characters[i]; i++) add_piece(&file, characters[i], strlen(characters[i]), score += step);
     assert_ok(file_write(path, file.at, file.size));
     text_free(&file);
 }
+
+static void write_llama2c(const char *path, float step) { write_pieces(path, step, 0); }
 
 static void llama2c(void **state)
 {
@@ -264,10 +270,96 @@ static void broken_llama2c(void **state)
     text_free(&all);
 }
 
+/* Runs of spaces are joined when nothing else can be, the leftmost first. */
+static void spaces_last(void **state)
+{
+    enum { M = 259, C = 259 + 8 };
+    static const struct { const char *text; uint32_t first[6], last[6]; size_t n[2]; } rows[] = {
+        { "p  ", { C, C + 7, M + 5 }, { C, M + 7, C }, { 3, 3 } },               /* " " "p" "  ": "  " came before "p " */
+        { "  \xc3\xa9", { M + 5, C, C + 8 }, { M + 5, C, C + 8 }, { 3, 3 } },
+        { "   t", { M + 5, C, M }, { M + 5, C, M }, { 3, 3 } },
+    };
+    (void)state;
+    for (int last = 0; last < 2; last++) {
+        struct tokenizer *t;
+        write_pieces(at("tokenizer.bin"), -1, last);
+        assert_ok(tokenizer_open(&t, at("tokenizer.bin")));
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            struct ids ids = encoded(t, rows[i].text, strlen(rows[i].text), SPECIALS_AS_TEXT);
+            assert_int_equal(ids.n, rows[i].n[last]);
+            assert_memory_equal(ids.at, last ? rows[i].last : rows[i].first, ids.n * sizeof *ids.at);
+            same_text(t, &ids, rows[i].text, "llama2.c");
+            ids_free(&ids);
+        }
+        struct text many = { 0 };                            /* more than a word's: by the heap */
+        for (int i = 0; i < 101; i++) text_add(&many, " ");
+        struct ids ids = encoded(t, many.at, many.size, SPECIALS_AS_TEXT);
+        assert_int_equal(ids.n, 51);
+        for (int i = 0; i < 51; i++) assert_int_equal(ids.at[i], M + 5);
+        ids_free(&ids);
+        text_free(&many);
+        tokenizer_free(t);
+    }
+}
+
+/* Written and read again it is the same tokenizer, also where the model has more entries; other kinds are refused. */
+static void written_llama2c(void **state)
+{
+    struct tokenizer *t, *again;
+    (void)state;
+    for (int last = 0; last < 2; last++)
+        for (int more = 0; more < 3; more += 2) {
+            write_pieces(at("tokenizer.bin"), -1, last);
+            assert_ok(tokenizer_open(&t, at("tokenizer.bin")));
+            assert_ok(tokenizer_write_llama2c(t, tokenizer_vocab(t) + more, at("again.bin")));
+            assert_ok(tokenizer_open(&again, at("again.bin")));
+            assert_int_equal(tokenizer_vocab(again), tokenizer_vocab(t) + (uint32_t)more);
+            if (!more) assert_string_equal(tokenizer_fingerprint(again), tokenizer_fingerprint(t));
+            struct ids a = encoded(t, "the   lamp  he", 14, SPECIALS_AS_TEXT), b = encoded(again, "the   lamp  he", 14, SPECIALS_AS_TEXT);
+            assert_int_equal(a.n, b.n);
+            assert_memory_equal(a.at, b.at, a.n * sizeof *a.at);
+            ids_free(&a);
+            ids_free(&b);
+            tokenizer_free(again);
+            tokenizer_free(t);
+        }
+    t = opened(BPE300);
+    assert_fails(tokenizer_write_llama2c(t, tokenizer_vocab(t), at("no.bin")), E_MODEL, "this tokenizer is another kind");
+    tokenizer_free(t);
+    assert_false(path_is_file(at("no.bin")));
+}
+
+/* What stands in "nib" of a tokenizer.json. */
+static void ids_that_come_last(void **state)
+{
+    static const struct { const char *own, *part; } cases[] = {
+        { "{\"by_rank\": true, \"last\": [70000]}", "the token 70000, whose merges come last, is not in the vocabulary" }, { "{\"by_rank\": true, \"last\": [-1]}", "\"last\" is no list of ids" },
+        { "{\"by_rank\": true, \"last\": [\"a\"]}", "\"last\" is no list of ids" }, { "{\"by_rank\": true, \"last\": 3}", "must be an array" }, { "{\"last\": [264]}", "\"nib\" is" },
+    };
+    struct tokenizer *t;
+    json_t *root;
+    (void)state;
+    write_pieces(at("tokenizer.bin"), -1, 1);
+    assert_ok(tokenizer_open(&t, at("tokenizer.bin")));
+    assert_ok(dir_make(at("last")));
+    assert_ok(tokenizer_save(t, at("last")));
+    tokenizer_free(t);
+    assert_ok(json_read(&root, at("last/tokenizer.json"), LIMIT));
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(json_object_get(root, "nib"), "last"), 0)), 264);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_object_set_new(root, "nib", json_loads(cases[i].own, 0, NULL));
+        char *json = json_dumps(root, 0);
+        assert_fails(tokenizer_parse(&t, json, strlen(json), "it"), E_DATA, cases[i].part);
+        free(json);
+    }
+    json_decref(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds), cmocka_unit_test(templates), cmocka_unit_test(refused), cmocka_unit_test(llama2c), cmocka_unit_test(broken_llama2c),
+        cmocka_unit_test(spaces_last), cmocka_unit_test(written_llama2c), cmocka_unit_test(ids_that_come_last),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

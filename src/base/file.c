@@ -168,6 +168,18 @@ int file_append(struct file_writer *w, const void *bytes, size_t n)
     return 0;
 }
 
+int file_begin_with(struct file_writer *w, const void *bytes, size_t n)
+{
+    const char *at = bytes;
+    for (size_t from = 0; from < n;) {
+        ssize_t done = pwrite(w->fd, at + from, n - from, (off_t)from);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return write_failed(w, done ? errno : EIO);
+        from += (size_t)done;
+    }
+    return 0;
+}
+
 int file_commit(struct file_writer *w)
 {
     /* The name follows the bytes to the disk, never the other way round. */

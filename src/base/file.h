@@ -27,6 +27,7 @@ int file_write(const char *path, const void *bytes, size_t n);
 struct file_writer { char path[PATH_SIZE], temporary[PATH_SIZE]; int fd; };
 int  file_create(struct file_writer *w, const char *path);
 int  file_append(struct file_writer *w, const void *bytes, size_t n);
+int  file_begin_with(struct file_writer *w, const void *bytes, size_t n);        /* in place of the first n that were appended: what is known last */
 int  file_commit(struct file_writer *w);
 void file_discard(struct file_writer *w);
 

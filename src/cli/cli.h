@@ -48,6 +48,8 @@ enum { CLI_SETTINGS = 80 };
 int cli_settings(struct option *table, const struct option *more, int n);
 #define CLI_TABLE(t) t, (int)(sizeof t / sizeof *t)
 
+int cli_tell_data(const char *name);         /* what nib data info says (verb_data.c) */
+
 void cli_notices(struct text *notices);      /* prints them to stderr, "note: " before each, and empties the text */
 
 /* ---- the terminal (screen.c) ---- */

@@ -99,7 +99,7 @@ static int check_folder(const char *folder)
     int64_t *steps;
     size_t n;
     TRY(steps_in(folder, &steps, &n));
-    int is_run = n || has(folder, "run.conf"), is_model = has(folder, "config.json") || has(folder, ADAPTER_CONFIG), is_data = has(folder, "dataset.json") || has(folder, "train.bin");
+    int is_run = n || has(folder, "run.conf"), is_model = has(folder, "config.json") || has(folder, ADAPTER_CONFIG), is_data = dataset_look(folder);
     int code = is_run ? check_run(folder, steps, n) : is_model ? check_model(folder) : is_data ? check_data(folder) : E_IO;
     free(steps);
     FAIL_IF(is_run && !n, E_IO, "%s has no checkpoint yet", folder);

@@ -8,12 +8,13 @@
 #include "text/dataset.h"
 #include "text/prepare.h"
 
-struct data_options { const char *out, *tokenizer, *field, *val, *file; int64_t count, seed, threads, shard_size; };
+struct data_options { const char *out, *tokenizer, *field, *val, *file, *format; int64_t count, seed, threads, shard_size; };
 
 #define FIELD(name) #name, .offset = offsetof(struct data_options, name)
 static const struct option table[] = {
     { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "the folder to write; by default data/NAME, NAME being that of the set or of the first input" },
     { FIELD(shard_size), .kind = OPTION_INT, .initial = "100000000", .least = 0, .most = 1LL << 40, .group = "output", .help = "tokens of a shard: a set of more becomes several files, which train in turn; 0: one file, as nanoGPT has it" },
+    { FIELD(format), .kind = OPTION_TEXT, .initial = "nanogpt", .choices = "nanogpt|llmc", .group = "output", .help = "nanogpt: train.bin and val.bin; llmc: tokens_train_000000.bin ..., with a header, for its -i and -j" },
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "tokens", .help = "char: one token a character; gpt2; or a tokenizer file or folder; auto: that of a named set, char for one small text, gpt2 else" },
     { FIELD(field), .kind = OPTION_TEXT, .initial = "text", .group = "input", .help = "which field of JSON lines is the text" },
     { FIELD(val), .kind = OPTION_TEXT, .initial = "0.1", .group = "input", .help = "the share of the text that validates, its end; or a file that does" },
@@ -43,6 +44,7 @@ static int prepare_all(const struct data_options *o, int argc, char **argv, stru
     snprintf(stem, sizeof stem, "%.*s", (int)strcspn(base, "."), base);
     TRY(path_join(folder, "data", *stem ? stem : "text"));
     struct prepare_options p = { .inputs = (const char *const *)argv, .n = argc, .out = o->out ? o->out : folder, .tokenizer = choose_tokenizer(o, argc, argv, named), .field = o->field, .val = o->val, .threads = o->threads, .shard_size = (uint64_t)o->shard_size,
+                                 .format = strcmp(o->format, "llmc") ? TOKENS_NANOGPT : TOKENS_LLMC,
                                  .notices = notices, .progress = screen_transfer, .context = (void *)(uintptr_t)(named ? "preparing" : "reading") };
     struct prepared done;
     if (named) TRY(prepare_named(argv[0], o->file, p.out, o->count, (uint64_t)o->seed, &p, &done));
@@ -54,7 +56,7 @@ static int prepare_all(const struct data_options *o, int argc, char **argv, stru
     return 0;
 }
 
-static int tell(const char *name)
+int cli_tell_data(const char *name)
 {
     struct dataset d;
     struct text out = { 0 };
@@ -70,7 +72,7 @@ static int data(struct options *options, int argc, char **argv)
 {
     FAIL_IF(!argc, E_USAGE, "nib data INPUT ...: which text?");
     FAIL_IF(!strcmp(argv[0], "info") && argc != 2, E_USAGE, "nib data info DIR: which folder?");
-    return strcmp(argv[0], "info") ? prepare_all(options->values, argc, argv, options->notices) : tell(argv[1]);
+    return strcmp(argv[0], "info") ? prepare_all(options->values, argc, argv, options->notices) : cli_tell_data(argv[1]);
 }
 
 int verb_data(int argc, char **argv)

@@ -14,7 +14,7 @@ struct eval_options { const char *dataset, *split, *dtype, *base; int64_t block_
 
 #define FIELD(name) #name, .offset = offsetof(struct eval_options, name)
 static const struct option table[] = {
-    { FIELD(dataset), .kind = OPTION_TEXT, .initial = NULL, .group = "data", .help = "a folder that nib data (or nanoGPT) has prepared, or its name under data/" },
+    { FIELD(dataset), .kind = OPTION_TEXT, .initial = NULL, .group = "data", .help = "a folder that nib data, nanoGPT or llm.c has prepared, its name under data/, or one of llm.c's token files" },
     { FIELD(split), .kind = OPTION_TEXT, .initial = "val", .choices = "val|train", .group = "data", .help = "which part of it" },
     { FIELD(block_size), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 20, .group = "data", .help = "tokens of a window; 0: the model's context" },
     { FIELD(batch_size), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 16, .group = "machine", .help = "windows at a time; 0: about 4096 tokens" },
@@ -41,7 +41,8 @@ static void print(const struct eval_options *o, const struct evaluation *e, cons
         printf("}\n");
         return;
     }
-    printf("loss %.4f  perplexity %.2f  over %lld tokens of %s/%s, block_size %lld\n", e->loss, exp(e->loss), (long long)e->tokens, d->folder, o->split, (long long)block);
+    printf("loss %.4f  perplexity %.2f  over %lld tokens of %s%s%s, block_size %lld\n", e->loss, exp(e->loss), (long long)e->tokens, dataset_name(d), *d->file ? "" : "/", *d->file ? "" : o->split,
+           (long long)block);
     if (d->floor > 0 && !strcmp(o->split, "val")) printf("no model can do better than %.4f on this text\n", d->floor);
 }
 

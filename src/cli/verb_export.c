@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/cli.h"
+#include "file/tensors.h"
 #include "model/adapter.h"
 #include "model/hub.h"
 #include "token/tokenizer.h"
@@ -13,13 +14,14 @@
 struct export_options { const char *to, *out, *dataset, *base; };
 
 static const char USAGE[] =
-    "nib export MODEL --to=hf|nanogpt|llmc --out=PATH\n\n"
-    "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT's sample.py, a .bin for llm.c.\n"
-    "MODEL: whatever nib opens; an adapter and what it adapts become one model. Weights keep their type.\n\n";
+    "nib export MODEL --to=hf|nanogpt|llmc|llama2c --out=PATH\n\n"
+    "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT, a .bin for llm.c, a .bin for\n"
+    "llama2.c with its tokenizer.bin beside it. MODEL: whatever nib opens; an adapter and what it adapts become one. Weights keep their type; llama2.c's are f32. Of a checkpoint\n"
+    "(out/step-00000250) a ckpt.pt has the optimizer, too, so that nanoGPT's train.py goes on.\n\n";
 
 #define FIELD(name) #name, .offset = offsetof(struct export_options, name)
 static const struct option table[] = {
-    { FIELD(to), .kind = OPTION_TEXT, .initial = "hf", .choices = "hf|nanogpt|llmc", .group = "output", .help = "hf: config.json, model.safetensors, tokenizer.json; nanogpt: ckpt.pt; llmc: gpt2_124M.bin" },
+    { FIELD(to), .kind = OPTION_TEXT, .initial = "hf", .choices = "hf|nanogpt|llmc|llama2c", .group = "output", .help = "hf: config.json, model.safetensors, tokenizer.json; nanogpt: ckpt.pt; llmc: gpt2_124M.bin; llama2c: stories15M.bin" },
     { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "what to write: a folder for hf, a file for the others" },
     { FIELD(dataset), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "nanogpt: its sample.py takes the characters from data/NAME/meta.pkl; by default what the run was trained on" },
     { FIELD(base), .kind = OPTION_TEXT, .initial = NULL, .group = "model", .help = "of an adapter: the model that it adapts, if it is not where that says" },
@@ -46,23 +48,44 @@ static int to_hf(const struct export_options *o, const struct model_files *f, co
     return code;
 }
 
-/* The name of what a run was trained on; empty if that is not known. */
-static void find_dataset(char name[128], const char *from)
+/* What a run was set to, or the run of a checkpoint; else what nobody sets otherwise, and no dataset. */
+static int find_settings(struct settings *s, struct arena *memory, const char *from)
 {
-    struct settings s;
-    struct arena memory = { 0 };
-    struct options o = { .table = settings_table, .n = settings_count, .values = &s, .memory = &memory };
-    int known = path_is_dir(from) && !options_defaults(&o) && !train_recorded(&o, from);
-    snprintf(name, 128, "%s", known ? path_base(s.dataset) : "");
+    char parent[PATH_SIZE];
+    struct options o = { .table = settings_table, .n = settings_count, .values = s, .memory = memory };
+    TRY(options_defaults(&o));
+    s->dataset = "";
+    TRY(path_parent(parent, from));
+    if (path_is_dir(from) && train_recorded(&o, from)) train_recorded(&o, parent);
     error_clear();
-    arena_free(&memory);
+    return 0;
+}
+
+/* A checkpoint has all that train.py goes on from. */
+static int find_run(struct nanogpt_run *r, const struct settings *s, const char *from, int *is)
+{
+    char path[PATH_SIZE];
+    struct progress p;
+    TRY(path_join(path, from, "trainer.json"));
+    TRY(path_look(path, is));
+    if (!*is) return 0;
+    TRY(checkpoint_progress(from, &p));
+    TRY(checkpoint_moments(from, &r->moments));
+    *r = (struct nanogpt_run){ p.iteration, p.updates, r->moments, s->beta1, s->beta2, s->weight_decay };
+    return 0;
 }
 
 static int to_nanogpt(const struct export_options *o, const struct model_files *f, const char *from)
 {
-    char dataset[128];
-    find_dataset(dataset, from);
-    return nanogpt_write(f, o->dataset ? o->dataset : dataset, o->out);
+    struct settings s;
+    struct arena memory = { 0 };
+    struct nanogpt_run r = { 0 };
+    int has_run = 0, code = find_settings(&s, &memory, from);
+    if (!code && !f->adapter) code = find_run(&r, &s, from, &has_run);       /* an adapter's moments are of other matrices */
+    if (!code) code = nanogpt_write(f, has_run ? &r : NULL, o->dataset ? o->dataset : path_base(s.dataset), o->out);
+    tensors_close(r.moments);
+    arena_free(&memory);
+    return code;
 }
 
 static int to_llmc(const struct export_options *o, const struct model_files *f, const char *from)
@@ -71,9 +94,44 @@ static int to_llmc(const struct export_options *o, const struct model_files *f, 
     return llmc_write(f, o->out);
 }
 
+/* A tokenizer.bin that is there already has to be this one. */
+static int look_beside(const char *path, const struct tokenizer *t)
+{
+    struct tokenizer *there;
+    if (!t || !path_is_file(path)) return 0;
+    int is = !tokenizer_open(&there, path), same = is && !strcmp(tokenizer_fingerprint(there), tokenizer_fingerprint(t));
+    if (is) tokenizer_free(there);
+    FAIL_IF(!same, E_USAGE, "%s is there already, and is another tokenizer; choose another folder for --out", path);
+    return 0;
+}
+
+static int put_tokenizer(const struct tokenizer *t, int64_t entries, const char *path)
+{
+    if (!t || path_is_file(path)) return 0;
+    int code = tokenizer_write_llama2c(t, entries, path);
+    if (code != E_MODEL) return code;
+    fprintf(stderr, "note: no tokenizer.bin was written: %s\n", error_text());
+    return 0;
+}
+
+static int to_llama2c(const struct export_options *o, const struct model_files *f, const char *from)
+{
+    char folder[PATH_SIZE], path[PATH_SIZE];
+    struct tokenizer *t;
+    TRY(model_folder(folder, from));
+    TRY(tokenizer_open_in(&t, folder));
+    int code = path_parent(folder, o->out);
+    if (!code) code = path_join(path, folder, "tokenizer.bin");
+    if (!code) code = look_beside(path, t);
+    if (!code) code = llama2c_write(f, o->out);
+    if (!code) code = put_tokenizer(t, f->config.vocab, path);
+    tokenizer_free(t);
+    return code;
+}
+
 /* tanh: how the tool computes GELU, -1: as the model says. */
 static const struct target { const char *name; int (*write)(const struct export_options *o, const struct model_files *f, const char *from); int tanh; } targets[] = {
-    { "hf", to_hf, -1 }, { "nanogpt", to_nanogpt, 0 }, { "llmc", to_llmc, 1 },
+    { "hf", to_hf, -1 }, { "nanogpt", to_nanogpt, 0 }, { "llmc", to_llmc, 1 }, { "llama2c", to_llama2c, -1 },
 };
 
 static int write(const struct export_options *o, const struct model_files *f, const char *from)

@@ -86,7 +86,7 @@ static void show_data(struct text *t, const struct train_event *e)
 {
     const struct settings *s = e->settings;
     double tokens = (double)(s->gradient_accumulation_steps * s->batch_size * s->block_size), all = (double)e->data->split[SPLIT_TRAIN].n;
-    text_format(t, "data     %s: ", e->data->folder);
+    text_format(t, "data     %s: ", dataset_name(e->data));
     screen_number(t, all);
     text_add(t, " tokens to train on, ");
     screen_number(t, (double)e->data->split[SPLIT_VAL].n);
@@ -271,7 +271,7 @@ static int train(struct options *o, int argc, char **argv)
     TRY(read_arguments(o, &argc, argv, &done));
     if (done) return 0;
     if (argc) s->dataset = argv[0];
-    is_text = path_is_file(s->dataset);
+    is_text = path_is_file(s->dataset) && !dataset_look(s->dataset);
     if (is_text) TRY(prepare_text(s, o->memory, o->notices));
     if (is_text && !configs && !strcmp(s->init_from, "scratch")) TRY(choose_sizes(o, o->notices));
     cli_notices(o->notices);

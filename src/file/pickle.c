@@ -437,6 +437,8 @@ void pickle_begin(struct text *out) { text_bytes(out, "\x80\2", 2); }
 void pickle_put_bool(struct text *out, int value) { text_add(out, value ? "\x88" : "\x89"); }
 void pickle_open_dict(struct text *out) { text_add(out, "}("); }
 void pickle_close_dict(struct text *out) { text_add(out, "u"); }
+void pickle_open_list(struct text *out) { text_add(out, "]("); }
+void pickle_close_list(struct text *out) { text_add(out, "e"); }
 void pickle_end(struct text *out) { text_add(out, "."); }
 
 void pickle_put_int(struct text *out, int64_t value)         /* LONG1 of eight bytes where four do not hold it */

@@ -39,7 +39,7 @@ int pickle_parse(struct pickle **root, struct arena *memory, const uint8_t *byte
 /* The value of a key that is a string: the last one, as in Python.  NULL if it is absent, or if dict is NULL or no dict. */
 const struct pickle *pickle_get(const struct pickle *dict, const char *key);
 
-/* ---- writing, protocol 2: values one after another; a dict is opened, its keys and values follow, and it is closed ---- */
+/* ---- writing, protocol 2: values one after another; a dict is opened, its keys and values follow, and it is closed; so is a list ---- */
 
 void pickle_begin(struct text *out);
 void pickle_put_int(struct text *out, int64_t value);
@@ -48,6 +48,8 @@ void pickle_put_bool(struct text *out, int value);
 void pickle_put_string(struct text *out, const char *string);
 void pickle_open_dict(struct text *out);
 void pickle_close_dict(struct text *out);
+void pickle_open_list(struct text *out);
+void pickle_close_list(struct text *out);
 void pickle_end(struct text *out);
 
 /* Appends nanoGPT's meta.pkl: {"vocab_size": n, "itos": {0: "..."}, "stoi": {"...": 0}}, protocol 4, as pickle.load reads it. */

@@ -59,12 +59,21 @@ static int write_out(const struct generation *g, struct writer *w, int stream)
 
 /* ---- one id ---- */
 
+/* The end-of-text token; or the one that stands before every text: so a story ends for models of llama2.c's. */
+static int ends(const struct generation *g, uint32_t id)
+{
+    size_t n;
+    const uint32_t *first = tokenizer_template(g->tokenizer, 0, &n);
+    return !g->past_end && (id == tokenizer_end(g->tokenizer) || (n && id == *first));
+}
+
 static int extend(const struct session *s, const struct generation *g, struct sampler *sampler, struct stream *st, struct writer *w, const float *logits, int stream, uint64_t number)
 {
-    int64_t allowed = tokenizer_vocab(g->tokenizer), end = g->past_end ? -1 : tokenizer_end(g->tokenizer);
+    int64_t allowed = tokenizer_vocab(g->tokenizer);
     uint32_t id = sampler_pick(sampler, &g->sampling, logits, allowed, st->ids.at + st->from, st->ids.n - st->from, number, (uint64_t)w->written);
-    w->done = id == end || ++w->written >= g->max_new;
-    if (id != end) {
+    int end = ends(g, id);
+    w->done = end || ++w->written >= g->max_new;
+    if (!end) {
         TRY(ids_add(&st->ids, &id, 1));
         TRY(tokenizer_stream(g->tokenizer, &w->decoder, id, &w->text));
     }

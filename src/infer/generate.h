@@ -16,7 +16,7 @@ struct generation {
     struct sampling sampling;
     int64_t max_new;                     /* ids a stream */
     enum crop crop;
-    int past_end;                        /* go on behind the end-of-text token */
+    int past_end;                        /* go on behind the end-of-text token, and the one that begins a text */
     const char *const *stop; int n_stop; /* a stream is done where one of these appears; it is not part of the text */
     /* Whole characters of stream i as they are certain; done: nothing follows.  A nonzero return ends all streams with that code. */
     int (*emit)(void *context, int stream, const char *text, size_t n, int done);

@@ -285,8 +285,8 @@ static void take_matrix(float *to, const struct file_tensor *t, int turned)
 {
     size_t rows = (size_t)t->dim[0], cols = (size_t)t->dim[1];
     for (size_t i = 0; i < rows; i++)
-        for (size_t k = 0; k < cols && turned; k++) floats_from(&to[k * rows + i], t->type, t->data, i * cols + k, 1);
-    if (!turned) floats_from(to, t->type, t->data, 0, rows * cols);
+        for (size_t k = 0; k < cols && turned; k++) weights_widen(&to[k * rows + i], t->type, t->data, i * cols + k, 1);
+    if (!turned) weights_widen(to, t->type, t->data, 0, rows * cols);
 }
 
 static void add_product(const struct merging *g)
@@ -308,7 +308,7 @@ static int merge(struct merging *g, enum layout layout, const struct file_tensor
     float *memory = malloc((n + n_left + n_right) * sizeof *memory);
     FAIL_IF(!memory, E_MEMORY, "no memory to merge %.200s", t->name);
     g->w = memory, g->left = g->w + n, g->right = g->left + n_left;
-    floats_from(g->w, t->type, t->data, 0, n);
+    weights_widen(g->w, t->type, t->data, 0, n);
     take_matrix(g->left, layout == IN_OUT ? a : b, layout == IN_OUT);
     take_matrix(g->right, layout == IN_OUT ? b : a, layout == IN_OUT);
     add_product(g);

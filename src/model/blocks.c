@@ -13,7 +13,7 @@ static size_t block_start(const struct param *p, int block)          /* elements
     return (size_t)(rows * p->in);
 }
 
-void floats_from(float *to, enum dtype type, const void *data, size_t at, size_t n)
+void weights_widen(float *to, enum dtype type, const void *data, size_t at, size_t n)
 {
     const char *from = (const char *)data + dtype_bytes(type, at);
     uint16_t half;
@@ -38,7 +38,7 @@ int weights_set(struct weights *w, struct param *p, int i, enum dtype type, cons
         float wide[PIECE];
         uint16_t narrow[PIECE];
         size_t m = n - at < PIECE ? n - at : PIECE;
-        floats_from(wide, type, data, at, m);
+        weights_widen(wide, type, data, at, m);
         for (size_t k = 0; k < m && p->type == BF16; k++) narrow[k] = f32_to_bf16(wide[k]);
         w->backend->copy(to + at * size, p->type == BF16 ? (void *)narrow : wide, m * size);
     }

@@ -287,12 +287,19 @@ static json_t *file_of(const struct model *m, const struct config *c, int64_t en
     return root;
 }
 
+int config_to_json(const struct model *m, const struct config *c, int64_t end, json_t **root)
+{
+    *root = file_of(m, c, end);
+    FAIL_IF(!*root, E_MEMORY, "no memory for a configuration");
+    return 0;
+}
+
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder)
 {
     char path[PATH_SIZE];
+    json_t *root;
     TRY(path_join(path, folder, "config.json"));
-    json_t *root = file_of(m, c, end);
-    FAIL_IF(!root, E_MEMORY, "no memory for %s", path);
+    TRY(config_to_json(m, c, end, &root));
     int code = json_write(path, root);
     json_decref(root);
     return code;

@@ -90,27 +90,11 @@ static int read_config(const struct source *s, struct config *c)
 
 /* ---- its tensors ---- */
 
-/* Row 2j + i of a head becomes row i D / 2 + j. */
-static int pairs_to_halves(struct file_tensor *t, int64_t heads, struct arena *memory)
-{
-    int64_t rows = t->dim[0], dim = rows / heads;
-    size_t row = rows ? t->size / (size_t)rows : 0;
-    FAIL_IF(t->n_dims != 2 || dim * heads != rows || dim % 2, E_DATA, "%s: its rows are not those of %lld heads", t->name, (long long)heads);
-    char *to = arena_take(memory, t->size);
-    FAIL_IF(!to, E_MEMORY, "no memory for %s, %zu bytes", t->name, t->size);
-    for (int64_t r = 0; r < rows; r++) {
-        int64_t head = r / dim, at = r % dim;
-        memcpy(to + (size_t)(head * dim + at % 2 * dim / 2 + at / 2) * row, (const char *)t->data + (size_t)r * row, row);
-    }
-    t->data = to;
-    return 0;
-}
-
 static int add(const struct source *s, struct tensors *set, const struct config *c, const struct file_tensor *t, const char *name, enum change change)
 {
     struct file_tensor one = *t;
     one.turned = change == TURNED && one.n_dims == 2;
-    if (change == OF_Q || change == OF_K) TRY(pairs_to_halves(&one, change == OF_Q ? c->heads : c->kv_heads, tensors_memory(set)));
+    if (change == OF_Q || change == OF_K) TRY(rotary_halves(&one, change == OF_Q ? c->heads : c->kv_heads, tensors_memory(set)));
     one.name = name;
     FAIL_IF(!name, E_MEMORY, "%s: no memory for the names of weights", s->what);
     return tensors_add(set, &one);

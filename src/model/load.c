@@ -115,8 +115,9 @@ int model_load_range(const struct weights *w, const struct model *m, float *rang
         for (int i = 0; i < p->n_block && p->use == TRAINED; i++) {
             TRY(find_block(m, p, i, file, label, what, &t));
             FAIL_IF(t->type != F32, E_DATA, "%s: %s is %s, not f32", what, t->name, dtype_name(t->type));
-            w->backend->copy(range + at, t->data, t->size);
-            at += t->size / sizeof(float);
+            size_t n = (size_t)(p->block[i].out * p->in);    /* of a larger table of positions its first rows */
+            w->backend->copy(range + at, t->data, n * sizeof(float));
+            at += n;
         }
     }
     return 0;

@@ -63,8 +63,12 @@ int config_read(const struct model **m, struct config *c, const char *folder);
 struct json_t;
 int config_parse(const struct model **m, struct config *c, const struct json_t *root, const char *what);     /* what such a file says */
 /* end: id of the end-of-text token, or -1 */
+int config_to_json(const struct model *m, const struct config *c, int64_t end, struct json_t **root);        /* E_MEMORY */
 int config_write(const struct model *m, const struct config *c, int64_t end, const char *folder);
 struct rope config_rope(const struct config *c);                         /* rotary.c */
+/* In Hugging Face's files columns (j, j + dim / 2) of a head turn together, in Meta's, llama2.c's and llama.cpp's neighbours (2j, 2j + 1):
+ * where row `row` of theirs, of q or k, is in Hugging Face's. */
+int64_t rotary_row(int64_t row, int64_t dim);
 void config_describe(const struct model *m, const struct config *c, struct text *out);      /* "gpt2, 12 layers of 12 heads, ..." */
 
 /* ---- files (open.c and a page for each foreign kind) ---- */
@@ -72,15 +76,22 @@ void config_describe(const struct model *m, const struct config *c, struct text 
 struct tensors;
 struct file_tensor;
 struct adapter;
-struct model_files { const struct model *model; struct config config; struct tensors *tensors; struct adapter *adapter; };       /* named and laid out as Hugging Face's; adapter: NULL, or on it */
+struct model_files {
+    const struct model *model;
+    struct config config;
+    struct tensors *tensors;             /* named and laid out as Hugging Face's */
+    const char *kind;                    /* of file: "safetensors" */
+    struct adapter *adapter;             /* NULL, or what is opened on top of it (adapter.h) */
+};
 
 /* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
- * or file by nanoGPT (ckpt.pt); a file by llm.c, or one in GGUF; a folder by PEFT, with the model that it adapts (adapter.h).  E_DATA says what a file
+ * or file by nanoGPT (ckpt.pt); a file by llm.c or llama2.c, or one in GGUF; a folder by PEFT, with the model that it adapts.  E_DATA says what a file
  * is that cannot be used; E_IO: there is none. */
 int  model_open(struct model_files *f, const char *path);
 int  model_open_on(struct model_files *f, const char *path, const char *base);           /* base: of an adapter, wherever it says that is; NULL: there */
 void model_close(struct model_files *f);
 int  model_describe(const struct model **m, struct config *c, const char *path, const char *base);       /* its configuration alone, at once */
+int  model_kind(const char **kind, const char *path);                    /* model_files' kind, at once */
 int  model_folder(char folder[PATH_SIZE], const char *path);             /* where its other files are: path, or where that file lies */
 
 /* The parameters of a model by the names and in the layout of its files, data in these; in memory. */
@@ -93,7 +104,17 @@ int  model_is_plain(const struct model_files *f, const char *tool);
 /* nanogpt.c.  E_MODEL: another kind of model, or one that nanoGPT's has no words for. */
 int  nanogpt_open(struct model_files *f, const char *path);
 int  nanogpt_describe(const struct model **m, struct config *c, const char *path);
-int  nanogpt_write(const struct model_files *f, const char *dataset, const char *path);  /* dataset: where sample.py looks for characters; may be empty */
+int  nanogpt_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);      /* of memory that outlives it */
+/* Where its train.py stopped: iterations done, of which so many changed the weights; AdamW's moments, "exp_avg." and "exp_avg_sq." before
+ * the names of the weights and laid out as these; what it was told. */
+struct nanogpt_run { int64_t iteration, updates; struct tensors *moments; double beta1, beta2, weight_decay; };
+int  nanogpt_resume(struct nanogpt_run *r, const char *path);            /* all but the last three; closed by tensors_close.  E_DATA: it has no optimizer */
+int  nanogpt_resume_parse(struct nanogpt_run *r, const uint8_t *bytes, size_t size, const char *what);
+/* What it was set to: numbers, words and truths of its "model_args" and "config", one after another. */
+struct value;
+int  nanogpt_settings(const char *path, int (*set)(void *context, const char *name, const struct value *v), void *context);
+/* dataset: where sample.py looks for characters; may be empty.  r: what train.py goes on from; may be NULL. */
+int  nanogpt_write(const struct model_files *f, const struct nanogpt_run *r, const char *dataset, const char *path);
 
 int  llmc_open(struct model_files *f, const char *path);                 /* llmc.c; errors as above */
 int  llmc_describe(const struct model **m, struct config *c, const char *path);
@@ -102,11 +123,18 @@ int  llmc_write(const struct model_files *f, const char *path);
 int  llamacpp_open(struct model_files *f, const char *path);             /* llamacpp.c; errors as above */
 int  llamacpp_describe(const struct model **m, struct config *c, const char *path);
 
+int  llama2c_is(const uint8_t *bytes, size_t size);                      /* llama2c.c; a file of so many bytes that begins so; errors as above */
+int  llama2c_open(struct model_files *f, const char *path);
+int  llama2c_describe(const struct model **m, struct config *c, const char *path);
+int  llama2c_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);
+int  llama2c_write(const struct model_files *f, const char *path);       /* E_MODEL also names what the format has no place for */
+int  rotary_halves(struct file_tensor *t, int64_t heads, struct arena *memory);          /* for those two: q or k, its rows by rotary_row; new data in memory */
+
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 
-void floats_from(float *to, enum dtype type, const void *data, size_t at, size_t n);      /* elements at .. at + n of an array of some type */
 /* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */
 int  weights_set(struct weights *w, struct param *p, int i, enum dtype type, const void *data);
+void weights_widen(float *to, enum dtype type, const void *data, size_t at, size_t n);       /* elements at .. at + n - 1 of an array of some type, whole blocks */
 /* Reads block i of a trained p back from one of the ranges of the weights: master, grad, a moment. */
 void weights_get(const struct weights *w, const struct param *p, int i, const float *from_range, float *data);
 

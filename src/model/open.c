@@ -80,19 +80,21 @@ static int open_torch(struct model_files *f, const char *path)
 
 /* ---- which it is ---- */
 
-/* starts: the first bytes of a file that is a model by itself. */
+/* starts: the first bytes of a file that is a model by itself; is: says so where these are not enough. */
 static const struct form {
-    const char *file;
+    const char *kind, *file;
     int (*open)(struct model_files *f, const char *path);
     int (*describe)(const struct model **m, struct config *c, const char *path);         /* NULL: a config.json beside it does */
     const char *starts;
+    int (*is)(const uint8_t *bytes, size_t size);
 } forms[] = {
-    { "model.safetensors", open_safetensors, NULL, NULL },
-    { "model.safetensors.index.json", open_shards, NULL, NULL },
-    { "pytorch_model.bin", open_torch, NULL, NULL },
-    { "ckpt.pt", nanogpt_open, nanogpt_describe, "PK\3\4" },
-    { NULL, llmc_open, llmc_describe, "\xc6\xd7\x34\x01" },
-    { NULL, llamacpp_open, llamacpp_describe, "GGUF" },
+    { "safetensors", "model.safetensors", open_safetensors, NULL, NULL, NULL },
+    { "safetensors in several files", "model.safetensors.index.json", open_shards, NULL, NULL, NULL },
+    { "PyTorch's pytorch_model.bin", "pytorch_model.bin", open_torch, NULL, NULL, NULL },
+    { "nanoGPT's ckpt.pt", "ckpt.pt", nanogpt_open, nanogpt_describe, "PK\3\4", NULL },
+    { "llm.c's .bin", NULL, llmc_open, llmc_describe, "\xc6\xd7\x34\x01", NULL },
+    { "GGUF", NULL, llamacpp_open, llamacpp_describe, "GGUF", NULL },
+    { "llama2.c's .bin", NULL, llama2c_open, llama2c_describe, NULL, llama2c_is },
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -121,10 +123,12 @@ static int find_of_file(const struct form **k, const char *path)
     for (*k = forms; *k < forms + FORMS; ++*k)
         if ((*k)->file && !strcmp(path_base(path), (*k)->file)) return 0;
     TRY(file_open_map(&map, path));
-    for (*k = forms; *k < forms + FORMS; ++*k)
+    for (*k = forms; *k < forms + FORMS; ++*k) {
         if ((*k)->starts && map.size >= 4 && !memcmp(map.at, (*k)->starts, 4)) break;
+        if ((*k)->is && (*k)->is(map.at, map.size)) break;
+    }
     file_close_map(&map);
-    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, a GGUF file, nanoGPT's ckpt.pt, or a file by llm.c", path);
+    FAIL_IF(*k == forms + FORMS, E_DATA, "%s: no kind of model that is known; give the folder of a model, a GGUF file, nanoGPT's ckpt.pt, or a whole file by llm.c or llama2.c", path);
     return 0;
 }
 
@@ -143,6 +147,7 @@ static int open_form(struct model_files *f, const struct form *k, const char *fi
     TRY(model_folder(folder, file));
     if (!k->describe) TRY(config_read(&f->model, &f->config, folder));
     TRY(k->open(f, file));
+    f->kind = k->kind;
     model_settle_head(f->model, &f->config, f->tensors);
     return 0;
 }
@@ -170,12 +175,20 @@ static int open_whole(struct model_files *f, const char *path)
     return open_form(f, k, file);
 }
 
+static int open_base(struct model_files *f, struct adapter *a, const char *path, const char *base)
+{
+    TRY(find_base(a, path, base));
+    TRY(open_whole(f, a->home));
+    return adapter_open_tensors(a, f->model, path);
+}
+
 static int open_adapted(struct model_files *f, const char *path, const char *base)
 {
-    TRY(adapter_read(&f->adapter, path));
-    TRY(find_base(f->adapter, path, base));
-    TRY(open_whole(f, f->adapter->home));
-    return adapter_open_tensors(f->adapter, f->model, path);
+    struct adapter *a;
+    TRY(adapter_read(&a, path));
+    int failed = open_base(f, a, path, base);
+    f->adapter = a;                                          /* not before: whoever opens a base begins with an empty f */
+    return failed;
 }
 
 int model_open_on(struct model_files *f, const char *path, const char *base)
@@ -189,6 +202,17 @@ int model_open_on(struct model_files *f, const char *path, const char *base)
 }
 
 int model_open(struct model_files *f, const char *path) { return model_open_on(f, path, NULL); }
+
+int model_kind(const char **kind, const char *path)
+{
+    const struct form *k = NULL;
+    char file[PATH_SIZE];
+    int adapts;
+    TRY(adapter_look(path, &adapts));
+    if (!adapts) TRY(find_form(&k, file, path));
+    *kind = adapts ? "PEFT's adapter" : k->kind;
+    return 0;
+}
 
 void model_close(struct model_files *f)
 {

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "file/tensors.h"
 #include "model/model.h"
 
 /* ---- what op rope is told ---- */
@@ -45,6 +46,20 @@ struct rope config_rope(const struct config *c)
         r.gain = (float)c->gain;
     }
     return r;
+}
+
+int64_t rotary_row(int64_t row, int64_t dim) { return row / dim * dim + row % 2 * (dim / 2) + row % dim / 2; }
+
+int rotary_halves(struct file_tensor *t, int64_t heads, struct arena *memory)
+{
+    int64_t rows = t->dim[0], dim = rows / heads;
+    size_t row = rows ? t->size / (size_t)rows : 0;
+    FAIL_IF(t->n_dims != 2 || dim * heads != rows || dim % 2, E_DATA, "%s: its rows are not those of %lld heads", t->name, (long long)heads);
+    char *to = arena_take(memory, t->size);
+    FAIL_IF(!to, E_MEMORY, "no memory for %s, %zu bytes", t->name, t->size);
+    for (int64_t i = 0; i < rows; i++) memcpy(to + (size_t)rotary_row(i, dim) * row, (const char *)t->data + (size_t)i * row, row);
+    t->data = to;
+    return 0;
 }
 
 /* ---- what files say ---- */

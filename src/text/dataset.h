@@ -3,7 +3,11 @@
  * train.bin and val.bin are nanoGPT's: a headerless stream of little-endian ids, u16, or u32 where the vocabulary needs it.
  * A large split is cut into shards, train_000000.bin, train_000001.bin ...: one after the other they are its train.bin.
  * dataset.json beside them says what they are; without it they are taken for nanoGPT's own (u16; vocabulary of meta.pkl,
- * else GPT-2's).  tokenizer.json, if there, is how they were made. */
+ * else GPT-2's).  tokenizer.json, if there, is how they were made.
+ *
+ * llm.c's files have a header (shard_header.h).  Its sets are folders of NAME_train_000001.bin ... and NAME_val_000000.bin ..., or of
+ * NAME_train.bin and NAME_val.bin; one such file is a set by itself, which trains and validates.  nib calls them
+ * tokens_train_000000.bin. */
 #ifndef TEXT_DATASET_H
 #define TEXT_DATASET_H
 #include <stddef.h>
@@ -15,8 +19,10 @@
 #define DATASET_UNFINISHED "unfinished.tmp"  /* a folder in the folder: the files of a preparation, until all are there */
 
 enum split { SPLIT_TRAIN, SPLIT_VAL };
+enum token_format { TOKENS_NANOGPT, TOKENS_LLMC };
 
-struct shard { struct file_map map; size_t first, n; };      /* ids first .. first + n - 1 of its split */
+/* Ids first .. first + n - 1 of its split.  name: of its file; NULL: that which dataset_file gives it. */
+struct shard { struct file_map map; const uint8_t *ids; size_t first, n; char *name; };
 
 struct split_tokens {
     struct shard *shard; size_t shards, room;
@@ -26,6 +32,8 @@ struct split_tokens {
 
 struct dataset {
     char folder[PATH_SIZE];
+    char file[PATH_SIZE];                /* the one that it is, for both splits; else empty */
+    enum token_format format;
     int width;                           /* bytes of an id: 2 or 4 */
     int64_t vocab;                       /* ids are 0 .. vocab - 1; 0: unknown */
     int64_t needs;                       /* the least vocabulary of a model for it: vocab, or where that is a guess, as much as the ids take */
@@ -46,8 +54,10 @@ int  dataset_is(const struct dataset *d, const struct dataset_mark *m, const cha
 /* Is every file of the folder what was written?  A folder that says nothing of that (nanoGPT's own) is taken as it is: *known is 0. */
 int  dataset_verify(const struct dataset *d, int *known);
 
-/* A folder, or a name that stands for data/NAME.  Checks that files are whole and that ids fit the vocabulary. */
+/* A folder, a name that stands for data/NAME, or a file of llm.c's.  Checks that files are whole and that ids fit the vocabulary. */
 int  dataset_open(struct dataset *d, const char *name);
+int  dataset_look(const char *path);                                     /* a folder of token files, or a file that has a header */
+static inline const char *dataset_name(const struct dataset *d) { return *d->file ? d->file : d->folder; }
 void dataset_close(struct dataset *d);
 int  dataset_write(const struct dataset *d, const char *fingerprint);    /* dataset.json; folder must be set */
 
@@ -59,7 +69,8 @@ int  dataset_tell(const struct dataset *d, struct text *out);
 /* Where dataset_open looks: the folder itself, or data/NAME. */
 int  dataset_find(char folder[PATH_SIZE], const char *name);
 /* The file of shard i, where a split has so many. */
-int  dataset_file(char path[PATH_SIZE], const char *folder, enum split s, size_t i, size_t shards);
+int  dataset_file(char path[PATH_SIZE], const char *folder, enum token_format f, enum split s, size_t i, size_t shards);
+size_t dataset_header(enum token_format f);                              /* bytes before the ids of a file */
 int  dataset_add_shard(struct dataset *d, enum split s, size_t n);       /* without its file */
 
 uint32_t dataset_id(const struct dataset *d, enum split s, size_t i);

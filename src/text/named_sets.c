@@ -122,7 +122,7 @@ static int open_and_tell(struct teller *t, const char *out, uint64_t seed, uint6
 {
     TRY(tales_open(&t->grammar));
     TRY(tokenizer_parse(&t->tokenizer, tales_tokenizer, (size_t)(tales_tokenizer_end - tales_tokenizer), "tales_tokenizer.json"));
-    TRY(token_files_create(&t->files, out, 0));
+    TRY(token_files_create(&t->files, out, t->o->format, 0));
     return tell_all(t, seed, count);
 }
 

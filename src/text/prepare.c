@@ -235,6 +235,7 @@ static void sum_job(struct preparation *p)
     sha256_start(&sum);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) sha256_add(&sum, texts[i], strlen(texts[i]) + 1);
     sha256_add(&sum, &p->files.shard_size, sizeof p->files.shard_size);
+    sha256_add(&sum, &p->o->format, sizeof p->o->format);
     for (int s = 0; s < 2; s++)
         if (p->texts[s]) documents_sum(p->texts[s], &sum);
     sha256_end(&sum, p->now.job);
@@ -294,7 +295,7 @@ static void tell_done(const struct preparation *p, struct prepared *done)
 {
     *done = (struct prepared){ .train = token_files_all(&p->files, SPLIT_TRAIN), .val = token_files_all(&p->files, SPLIT_VAL),
                                .documents = p->now.found.documents[SPLIT_TRAIN] + p->now.found.documents[SPLIT_VAL], .bytes = p->now.found.bytes, .vocab = p->files.set.vocab };
-    if (p->files.set.width == 4 && p->o->notices)
+    if (p->files.set.width == 4 && p->o->format == TOKENS_NANOGPT && p->o->notices)
         text_format(p->o->notices, "the vocabulary of %lld needs ids of 32 bits, which nanoGPT does not read\n", (long long)p->files.set.vocab);
 }
 
@@ -302,7 +303,7 @@ static int run(struct preparation *p, struct prepared *done)
 {
     TRY(open_texts(p));
     TRY(start_tokenizer(p));
-    TRY(token_files_create(&p->files, p->o->out, p->o->shard_size));
+    TRY(token_files_create(&p->files, p->o->out, p->o->format, p->o->shard_size));
     int failed = write_files(p);
     if (!failed) tell_done(p, done);
     else if (p->files.keep && p->o->notices) text_format(p->o->notices, "complete shards are kept in %s; the same nib data goes on behind them\n", p->files.unfinished);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "text/dataset.h"
 
 struct prepare_options {
     const char *const *inputs; int n;    /* files or folders; each .txt, .md ... or JSON lines (.jsonl, .json), plain or .gz; "-" is standard input */
@@ -13,6 +14,7 @@ struct prepare_options {
     const char *val;                     /* "0.1": the last tenth of the text, or of the documents; or a file of its own */
     int64_t threads;                     /* that encode; 0: one a core */
     uint64_t shard_size;                 /* ids of a shard, about 4 bytes of text each; 0: one file for all */
+    enum token_format format;
     struct text *notices;                /* what was skipped and why, a line each */
     void (*progress)(void *context, uint64_t now, uint64_t all);     /* bytes of the inputs; may be NULL */
     void *context;

@@ -12,12 +12,14 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/sums.h"
+#include "text/shard_header.h"
 
 enum { PIECE = 1 << 14, MOST_U16 = 1 << 16 };                /* ids written at once; the largest vocabulary of 2-byte ids */
 
-int token_files_create(struct token_files *f, const char *folder, uint64_t shard_size)
+int token_files_create(struct token_files *f, const char *folder, enum token_format format, uint64_t shard_size)
 {
-    *f = (struct token_files){ .set = { .end = -1 }, .shard_size = shard_size ? shard_size : UINT64_MAX, .file = { .fd = -1 }, .lock = -1 };
+    if (format == TOKENS_LLMC && (!shard_size || shard_size > SHARD_MOST)) shard_size = SHARD_MOST;
+    *f = (struct token_files){ .set = { .end = -1, .format = format }, .shard_size = shard_size ? shard_size : UINT64_MAX, .file = { .fd = -1 }, .lock = -1 };
     FAIL_IF(snprintf(f->set.folder, PATH_SIZE, "%s", folder) >= PATH_SIZE, E_USAGE, "path too long: %.200s...", folder);
     TRY(path_join(f->unfinished, folder, DATASET_UNFINISHED));
     TRY(dir_make(f->unfinished));
@@ -33,19 +35,28 @@ void token_files_use(struct token_files *f, const struct tokenizer *t)
 
 /* ---- shards: until all are there they have the names of several ---- */
 
-static int shard_path(char path[PATH_SIZE], const struct token_files *f, enum split s, size_t i) { return dataset_file(path, f->unfinished, s, i, 0); }
+static int shard_path(char path[PATH_SIZE], const struct token_files *f, enum split s, size_t i) { return dataset_file(path, f->unfinished, f->set.format, s, i, 0); }
 
 static int begin(struct token_files *f)
 {
     char path[PATH_SIZE];
+    uint8_t header[SHARD_HEADER];
     TRY(shard_path(path, f, f->split, f->set.split[f->split].shards));
     f->n = 0;
-    return file_create(&f->file, path);
+    TRY(file_create(&f->file, path));
+    if (f->set.format != TOKENS_LLMC) return 0;
+    shard_header_make(header, f->set.width, 0);
+    return file_append(&f->file, header, sizeof header);
 }
 
 int token_files_complete(struct token_files *f)
 {
+    uint8_t header[SHARD_HEADER];
     if (f->file.fd < 0) return 0;
+    if (f->set.format == TOKENS_LLMC) {
+        shard_header_make(header, f->set.width, f->n);
+        TRY(file_begin_with(&f->file, header, sizeof header));
+    }
     TRY(file_commit(&f->file));
     TRY(dataset_add_shard(&f->set, f->split, f->n));
     f->n = 0;
@@ -100,11 +111,11 @@ static int remove_made(const struct token_files *f, const char *suffix)
 
 int token_files_clear(struct token_files *f) { return remove_made(f, ""); }
 
-static int has_ids(const char *path, size_t n, int width)
+static int has_ids(const struct token_files *f, const char *path, size_t n)
 {
     struct stat st;
     size_t size;
-    return size_mul(n, (size_t)width, &size) && !stat(path, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+    return size_mul(n, (size_t)f->set.width, &size) && size_add(size, dataset_header(f->set.format), &size) && !stat(path, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
 /* Its file is still to be moved. */
@@ -118,8 +129,8 @@ static int is_waiting(const struct token_files *f, enum split s, size_t i)
 static int is_there(const struct token_files *f, enum split s, size_t i, size_t n, int committing, size_t shards)
 {
     char path[PATH_SIZE];
-    int failed = committing && !is_waiting(f, s, i) ? dataset_file(path, f->set.folder, s, i, shards) : shard_path(path, f, s, i);
-    return !failed && has_ids(path, n, f->set.width);
+    int failed = committing && !is_waiting(f, s, i) ? dataset_file(path, f->set.folder, f->set.format, s, i, shards) : shard_path(path, f, s, i);
+    return !failed && has_ids(f, path, n);
 }
 
 /* Every shard of a split but the last is full.  The first that is not there ends it: a record may speak of any number. */
@@ -154,7 +165,7 @@ static int is_moved(const struct token_files *f, const char *path)
     char mine[PATH_SIZE];
     for (enum split s = SPLIT_TRAIN; s <= SPLIT_VAL; s++)
         for (size_t i = 0; i < f->set.split[s].shards; i++)
-            if (!dataset_file(mine, f->set.folder, s, i, f->set.split[s].shards) && !strcmp(path, mine)) return !is_waiting(f, s, i);
+            if (!dataset_file(mine, f->set.folder, f->set.format, s, i, f->set.split[s].shards) && !strcmp(path, mine)) return !is_waiting(f, s, i);
     return 0;
 }
 
@@ -162,7 +173,9 @@ static int is_moved(const struct token_files *f, const char *path)
  * replace: nanoGPT takes the size of the vocabulary from it.  Temporary files are left where a commit was killed. */
 static int is_of_preparation(const char *name)
 {
-    static const char *const patterns[] = { SUMS_FILE, SUMS_FILE ".*.tmp", "dataset.json", "meta.pkl", "dataset.json.*.tmp", "meta.pkl.*.tmp", "tokenizer*.json.*.tmp", "train.bin", "val.bin", "train_[0-9][0-9][0-9][0-9][0-9][0-9].bin", "val_[0-9][0-9][0-9][0-9][0-9][0-9].bin" };
+#define NUMBER "[0-9][0-9][0-9][0-9][0-9][0-9]"
+    static const char *const patterns[] = { SUMS_FILE, SUMS_FILE ".*.tmp", "dataset.json", "meta.pkl", "dataset.json.*.tmp", "meta.pkl.*.tmp", "tokenizer*.json.*.tmp", "train.bin", "val.bin", "train_" NUMBER ".bin", "val_" NUMBER ".bin",
+                                           "tokens_train_" NUMBER ".bin", "tokens_val_" NUMBER ".bin" };
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         if (!fnmatch(patterns[i], name, 0)) return 1;
     return 0;
@@ -189,7 +202,7 @@ static int move_shards(const struct token_files *f, enum split s)
     const struct split_tokens *t = &f->set.split[s];
     for (size_t i = 0; i < t->shards; i++) {
         TRY(shard_path(from, f, s, i));
-        TRY(dataset_file(to, f->set.folder, s, i, t->shards));
+        TRY(dataset_file(to, f->set.folder, f->set.format, s, i, t->shards));
         FAIL_IF(rename(from, to) && errno != ENOENT, E_IO, "cannot write %s: %m", to);      /* what an earlier commit moved is there */
     }
     return 0;
@@ -199,7 +212,7 @@ static int sum_shards(const struct token_files *f, enum split s, struct sums *su
 {
     char path[PATH_SIZE];
     for (size_t i = 0; i < f->set.split[s].shards; i++) {
-        TRY(dataset_file(path, f->set.folder, s, i, f->set.split[s].shards));
+        TRY(dataset_file(path, f->set.folder, f->set.format, s, i, f->set.split[s].shards));
         TRY(sums_add_file(sums, f->set.folder, path_base(path)));
     }
     return 0;

@@ -1,5 +1,7 @@
 /* token_files.h -- the other end of dataset.h: writes a folder that dataset_open reads, and nanoGPT.
  *
+ * Or llm.c, whose header counts the ids: it is written anew when a shard is complete.
+ *
  * Ids go to files in a folder of their own as they come; one that has as many as a shard may hold is complete, safely on the
  * disk, and the next is begun.  Nothing is in its place before token_files_commit: whatever fails until then, an older
  * preparation in the folder stays as it was. */
@@ -19,7 +21,7 @@ struct token_files {
 };
 
 /* All fail with E_IO (no rights, no space ...), and the message names the file.  token_files_create: E_BUSY, somebody else prepares into this folder. */
-int  token_files_create(struct token_files *f, const char *folder, uint64_t shard_size);     /* makes the folders */
+int  token_files_create(struct token_files *f, const char *folder, enum token_format format, uint64_t shard_size);      /* makes the folders */
 void token_files_use(struct token_files *f, const struct tokenizer *t);  /* before the first ids: how wide they are */
 int  token_files_add(struct token_files *f, enum split s, const uint32_t *ids, size_t n);
 uint64_t token_files_all(const struct token_files *f, enum split s);     /* ids so far */

@@ -28,8 +28,26 @@ int bpe_merge_of(struct merge *m, const struct vocab *v, const char *bytes, size
 
 static uint64_t pair_of(uint32_t left, uint32_t right) { return (uint64_t)left << 32 | right; }
 static uint64_t pair_at(const struct bpe *b, uint32_t i) { return pair_of(b->merges.at[i].left, b->merges.at[i].right); }
-static inline uint32_t rank_at(const struct bpe *b, uint32_t i) { return b->by_rank ? b->merges.at[i].result : i; }
-static inline uint32_t result_of(const struct bpe *b, uint32_t rank) { return b->by_rank ? rank : b->merges.at[rank].result; }
+
+/* Those of `last` tokens lie behind all ids. */
+static inline uint32_t rank_at(const struct bpe *b, uint32_t i)
+{
+    uint32_t result = b->merges.at[i].result;
+    if (!b->by_rank) return i;
+    return b->last && b->last[result] ? result + b->vocab->n : result;
+}
+
+static inline uint32_t result_of(const struct bpe *b, uint32_t rank)
+{
+    if (!b->by_rank) return b->merges.at[rank].result;
+    return rank < b->vocab->n ? rank : rank - b->vocab->n;
+}
+
+/* What decides who comes first: equals have the same. */
+static inline uint32_t order_of(const struct bpe *b, uint32_t rank)
+{
+    return b->last && rank != NONE && rank > b->vocab->n ? b->vocab->n : rank;
+}
 
 /* The merge of a pair that is crowded, NONE if it is not. */
 static uint32_t crowded_merge(const struct bpe *b, uint64_t pair)
@@ -189,7 +207,7 @@ int bpe_build(struct bpe *b, struct arena *memory, const struct vocab *v, struct
 
 /* ---- a heap whose least key is on top ----
  *
- * A key is the rank of a merge << 32 | the place of its left symbol: the least is the merge learnt first, leftmost. */
+ * A key is the order of a merge << 32 | the place of its left symbol: the least is the merge learnt first, leftmost. */
 
 static void heap_push(uint64_t *heap, size_t n, uint64_t key)            /* onto n keys */
 {
@@ -247,7 +265,7 @@ static size_t offer(const struct bpe *b, struct bpe_work *w, size_t n, uint32_t 
     const struct symbol *s = &w->symbol[place];
     uint32_t rank = s->after == NONE ? NONE : rank_of(b, s->id, w->symbol[s->after].id);
     if (rank == NONE) return n;
-    heap_push(w->heap, n, (uint64_t)rank << 32 | place);
+    heap_push(w->heap, n, (uint64_t)order_of(b, rank) << 32 | place);
     return n + 1;
 }
 
@@ -263,12 +281,13 @@ static int merge_all(const struct bpe *b, struct bpe_work *w, uint32_t n, struct
     for (uint32_t i = 0; i < n; i++) keys = offer(b, w, keys, i);
     while (keys > 0) {
         uint64_t key = heap_pop(w->heap, keys--);
-        uint32_t rank = (uint32_t)(key >> 32), place = (uint32_t)key;
+        uint32_t place = (uint32_t)key;
         struct symbol *left = &w->symbol[place];
         /* A merge leaves the candidates behind that its two symbols were part of; they fit no longer. */
         if (left->id == NONE || left->after == NONE) continue;
         struct symbol *right = &w->symbol[left->after];
-        if (rank_of(b, left->id, right->id) != rank) continue;
+        uint32_t rank = rank_of(b, left->id, right->id);
+        if (rank == NONE || order_of(b, rank) != key >> 32) continue;
         left->id = result_of(b, rank);
         left->after = right->after;
         right->id = NONE;
@@ -289,7 +308,7 @@ static int merge_word(const struct bpe *b, uint32_t *id, uint32_t *rank, size_t 
     while (n > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < n; i++)
-            if (rank[i] < rank[best]) best = i;
+            if (rank[i] < rank[best] && order_of(b, rank[i]) < order_of(b, rank[best])) best = i;
         if (rank[best] == NONE) break;
         id[best] = result_of(b, rank[best]);
         n--;

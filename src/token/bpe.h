@@ -24,6 +24,7 @@ struct bpe {
     uint32_t byte[256];                  /* over bytes: the token of each */
     uint8_t *whole;                      /* by token: a piece of its bytes is merged to it and nothing else */
     int by_rank;                         /* a merge's rank is its result's id, and several may have it; else its place among the merges */
+    const uint8_t *last;                 /* by_rank: tokens, by id, whose merges come behind all others and are equals; NULL: there are none */
     int whole_first;                     /* a piece that is a token is that token, whatever the merges say ("ignore_merges") */
 };
 

@@ -163,10 +163,24 @@ static const char *written_space(const struct parts *p)
     return " ";
 }
 
+static int mark_last(struct tokenizer *t, const struct parts *p, const char *what)
+{
+    if (!p->n_last) return 0;
+    uint8_t *last = take_array(&t->memory, t->vocab.n, 1);
+    FAIL_IF(!last, E_MEMORY, "%s: no memory for %u tokens", what, t->vocab.n);
+    for (size_t i = 0; i < p->n_last; i++) {
+        FAIL_IF(p->last[i] >= t->vocab.n, E_DATA, "%s: the token %u, whose merges come last, is not in the vocabulary", what, p->last[i]);
+        last[p->last[i]] = 1;
+    }
+    t->bpe.last = last;
+    return 0;
+}
+
 int tokenizer_merges(struct tokenizer *t, const struct parts *p, struct merges merges, const char *what)
 {
     TRY(bpe_build(&t->bpe, &t->memory, &t->vocab, merges, t->kind == MODEL_BYTES ? BPE_OVER_BYTES : BPE_OVER_CHARACTERS, p->by_rank, what));
     t->bpe.whole_first = p->whole_first;
+    TRY(mark_last(t, p, what));
     if (t->kind == MODEL_CHARBPE) {
         struct charbpe_options o = { p->falls_back, p->fuses, p->unknown ? vocab_find(&t->vocab, p->unknown, strlen(p->unknown)) : -1, written_space(p) };
         TRY(charbpe_build(&t->charbpe, &t->memory, &t->bpe, &o, what));
@@ -238,6 +252,7 @@ static void take_fingerprint(struct tokenizer *t)
     }
     hash_steps(&s, &t->normal);
     hash_number(&s, (uint32_t)(t->bpe.whole_first | t->bpe.by_rank << 1));
+    if (t->bpe.last) sha256_add(&s, t->bpe.last, v->n);
     if (t->late.n) hash_number(&s, (uint32_t)t->late_once);
     hash_steps(&s, &t->late);
     for (size_t i = 0; t->kind == MODEL_UNIGRAM && i < v->model.n; i++) {

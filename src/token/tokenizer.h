@@ -22,7 +22,7 @@ void ids_free(struct ids *ids);
 /* ---- making one: *t is set only if it went well, and freed by tokenizer_free ---- */
 
 /* A file, or a folder with one of, the first that is there: tokenizer.json; vocab.bpe + encoder.json; vocab.json + merges.txt; nanoGPT's
- * meta.pkl; BERT's vocab.txt (by that name, with the tokenizer_config.json beside it if there is one).  Files alone also: tiktoken's
+ * meta.pkl; llama2.c's tokenizer.bin; llm.c's gpt2_tokenizer.bin; BERT's vocab.txt (by that name, with the tokenizer_config.json beside it if there is one).  Files alone also: tiktoken's
  * *.tiktoken and Llama 3's tokenizer.model (by names that are known), llm.c's and llama2.c's tokenizer .bin, minbpe's .model. */
 int tokenizer_open(struct tokenizer **t, const char *path);
 /* Does a folder have one of these files, so that tokenizer_open is worth a try?  Not by a vocab.txt, which may be anybody's. */
@@ -96,5 +96,7 @@ int tokenizer_stream(const struct tokenizer *t, struct decoder *d, int64_t id, s
 
 /* tokenizer.json and tokenizer_config.json into a folder; characters also as meta.pkl, so that nanoGPT's sample.py reads them. */
 int tokenizer_save(const struct tokenizer *t, const char *folder);
+/* llama2.c's tokenizer.bin, for a model of so many entries (at least tokenizer_vocab).  E_MODEL says why it cannot hold this one. */
+int tokenizer_write_llama2c(const struct tokenizer *t, int64_t entries, const char *path);
 
 #endif

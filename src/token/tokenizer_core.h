@@ -67,6 +67,7 @@ struct parts {
     const char *space;                   /* what is shown as a space in tokens: "\xe2\x96\x81", NULL: nothing */
     int bytes_shown;                     /* tokens "<0xE2>" are shown as bytes */
     int whole_first, by_rank;            /* BPE: see bpe.h */
+    const uint32_t *last; size_t n_last; /* ids; the same */
     int falls_back, fuses;               /* see charbpe.h */
     const char *unknown;                 /* the unknown token */
     const char *prefix, *shown_prefix; int64_t most_chars;       /* WordPiece: see wordpiece.h */

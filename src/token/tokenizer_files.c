@@ -238,6 +238,12 @@ static int read_by_config(struct tokenizer **t, const char *path, const char *un
     return read_whole(t, path, FILE_LIMIT, make_by_config);
 }
 
+static int read_other(struct tokenizer **t, const char *path, const char *unused)
+{
+    (void)unused;
+    return read_whole(t, path, FILE_LIMIT, tokenizer_of_other);
+}
+
 /* ---- open: by what is there ---- */
 
 static const struct form {
@@ -249,6 +255,8 @@ static const struct form {
     { "encoder.json", "vocab.bpe", 0, read_pair },
     { "vocab.json", "merges.txt", 0, read_pair },
     { "meta.pkl", NULL, 0, read_meta },
+    { "tokenizer.bin", NULL, 0, read_other },
+    { "gpt2_tokenizer.bin", NULL, 0, read_other },
     { BERT_FILE, NULL, 1, read_by_config },
 };
 enum { FORMS = sizeof forms / sizeof *forms };
@@ -304,7 +312,7 @@ static int open_file(struct tokenizer **t, const char *path)
         FAIL_IF(!found, E_DATA, "%s: %s and %s belong together, and one of them is missing", path, forms[i].file, forms[i].other);
         return 0;
     }
-    if (path_has_suffix(path, ".tiktoken") || path_has_suffix(path, ".bin") || path_has_suffix(path, ".model")) return read_whole(t, path, FILE_LIMIT, tokenizer_of_other);
+    if (path_has_suffix(path, ".tiktoken") || path_has_suffix(path, ".bin") || path_has_suffix(path, ".model")) return read_other(t, path, NULL);
     return path_has_suffix(path, ".pkl") ? read_meta(t, path, NULL) : read_by_config(t, path, NULL);
 }
 

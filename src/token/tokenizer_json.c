@@ -242,11 +242,24 @@ static int read_model(struct tokenizer *t, struct parts *p, const json_t *model,
 }
 
 /* What nib adds to a file for itself: other programs take the order of the merges for their ranks, which is nearly the same. */
-static int read_own(struct parts *p, const json_t *own, const char *what)
+static int read_own(struct tokenizer *t, struct parts *p, const json_t *own, const char *what)
 {
-    static const char *const known[] = { "by_rank", NULL };
+    static const char *const known[] = { "by_rank", "last", NULL };
+    json_t *last;
     TRY(check_keys(own, known, what));
-    return optional_bool(own, "by_rank", &p->by_rank, what);
+    TRY(optional_bool(own, "by_rank", &p->by_rank, what));
+    if (!json_has(own, "last")) return 0;
+    if (p->kind != MODEL_CHARBPE || !p->by_rank) return refuse(own, "nib", what);
+    TRY(json_get_array(own, "last", &last, what));
+    uint32_t *id = take_array(&t->memory, json_array_size(last), sizeof *id);
+    FAIL_IF(!id, E_MEMORY, "%s: no memory for %zu ids", what, json_array_size(last));
+    for (; p->n_last < json_array_size(last); p->n_last++) {
+        const json_t *one = json_array_get(last, p->n_last);
+        FAIL_IF(!json_is_integer(one) || json_integer_value(one) < 0 || json_integer_value(one) >= MAX_IDS, E_DATA, "%s: \"last\" is no list of ids", what);
+        id[p->n_last] = (uint32_t)json_integer_value(one);
+    }
+    p->last = id;
+    return 0;
 }
 
 /* Its ids are in the vocabulary. */
@@ -276,7 +289,7 @@ int tokenizer_of_json(struct tokenizer *t, json_t *root, const char *what)
     TRY(find_kind(&p, root, model, what));
     TRY(read_post_processor(&p, json_object_get(root, "post_processor"), what));
     TRY(read_decoder(t, &p, json_object_get(root, "decoder"), what));
-    if (json_has(root, "nib")) TRY(read_own(&p, json_object_get(root, "nib"), what));
+    if (json_has(root, "nib")) TRY(read_own(t, &p, json_object_get(root, "nib"), what));
     TRY(read_added(t, &p, json_object_get(root, "added_tokens"), what));
     TRY(read_model(t, &p, model, what));
     TRY(check_template(t, what));

@@ -324,6 +324,19 @@ static int read_weights(const char *folder, struct trainer *t)
     return code;
 }
 
+int checkpoint_progress(const char *folder, struct progress *p)
+{
+    struct made_with ignored;
+    return read_trainer(folder, p, &ignored);
+}
+
+int checkpoint_moments(const char *folder, struct tensors **t)
+{
+    char path[PATH_SIZE];
+    TRY(path_join(path, folder, OPTIMIZER));
+    return safetensors_open(t, path);
+}
+
 int checkpoint_read(const char *folder, struct trainer *t)
 {
     char path[PATH_SIZE];

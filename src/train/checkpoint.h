@@ -38,5 +38,8 @@ int checkpoint_verify(const char *folder);                               /* E_DA
 /* What a run was made with, to make the same bits and of the same data; a text is empty where nothing is known. */
 struct made_with { char isa[32], dtype[32], base[65]; struct dataset_mark data; };
 int checkpoint_made_with(const char *folder, struct made_with *m);
+int checkpoint_progress(const char *folder, struct progress *p);
+/* The moments, by "exp_avg." and "exp_avg_sq." before the names of the weights; closed by tensors_close. */
+int checkpoint_moments(const char *folder, struct tensors **t);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/adapter.h"
+#include "train/foreign.h"
 #include "train/run.h"
 
 #define OTHER_FOLDER "choose another --out_dir"
@@ -59,8 +60,11 @@ static int move_aside(struct run *r)
 
 int train_recorded(struct options *o, const char *out)
 {
-    char path[PATH_SIZE];
+    char path[PATH_SIZE], other[PATH_SIZE];
+    int is;
     TRY(path_join(path, out, "run.conf"));
+    TRY(foreign_find(other, out, &is));
+    if (is && !path_is_file(path)) return foreign_settings(o, other);
     FAIL_IF(!path_is_file(path), E_IO, "%s has no run to resume (no run.conf)", out);
     struct text *notices = o->notices;
     o->notices = NULL;                                       /* they were given when the run began */
@@ -123,8 +127,9 @@ static int begin(struct run *r)
     TRY(record(r));                                          /* first: now it is a run */
     TRY(checkpoint_describe(r->s->out_dir, r->model, &r->config, &r->around));
     r->saved = -1;
-    TRY(metrics_open(&r->metrics, r->s->out_dir, 0, -1, r->s->tensorboard));
-    metrics_event(&r->metrics, 0, "started", "");
+    int64_t first = r->trainer.progress.iteration;           /* of a run of nanoGPT's not 0 */
+    TRY(metrics_open(&r->metrics, r->s->out_dir, first, -1, r->s->tensorboard));
+    metrics_event(&r->metrics, first, "started", first ? r->from : "");
     return 0;
 }
 
@@ -164,7 +169,7 @@ static int draw(struct run *r, int alive)
     char path[PATH_SIZE];
     config_describe(r->model, &r->config, &about);
     if (r->around.adapter) text_add(&about, "; "), adapter_describe(r->around.adapter, &about);
-    text_format(&about, "; %s", r->data.folder);
+    text_format(&about, "; %s", dataset_name(&r->data));
     page.about = about.at;
     int code = r->history.path[0] ? history_follow(&r->history) : history_open(&r->history, r->s->out_dir);
     if (!code) code = report_options(r->options, &memory, &page);

@@ -21,7 +21,8 @@ struct run {
     struct config config;
     enum dtype type;
     char from[PATH_SIZE];                /* the folder whose weights are taken; empty: none */
-    int resumes, lock;
+    int resumes, lock;                   /* resumes: a checkpoint of ours */
+    int continues;                       /* a run of nanoGPT's (foreign.h) */
     int64_t first;                       /* the iteration this process began with */
     struct keep keep;
     int64_t saved;                       /* the iteration of the newest checkpoint, -1: none */

@@ -19,7 +19,7 @@ enum { LARGE = 1 << 30 };
 
 const struct option settings_table[] = {
     TEXT(out_dir, "out", NULL, "run", "the run folder, which is a Hugging Face model folder: weights, configuration, tokenizer, metrics.jsonl, checkpoints"),
-    TEXT(init_from, "scratch", NULL, "run", "scratch; resume: go on with the run in out_dir; else a model folder, an adapter, which is then trained on, or gpt2, gpt2-medium, gpt2-large, gpt2-xl"),
+    TEXT(init_from, "scratch", NULL, "run", "scratch; resume: go on with the run in out_dir, nanoGPT's, too; else a model folder, an adapter, which is then trained on, or gpt2, gpt2-medium, gpt2-large, gpt2-xl"),
     INT(eval_interval, "2000", 1, LARGE, "run", "evaluate every so many iterations, and save"),
     INT(log_interval, "1", 1, LARGE, "run", "report every so many iterations"),
     INT(eval_iters, "200", 1, LARGE, "run", "random batches of each split in an evaluation"),
@@ -30,7 +30,7 @@ const struct option settings_table[] = {
     BOOL(tensorboard, "true", "run", "write event files for TensorBoard into out_dir"),
     TEXT(keep, "last:2,best", NULL, "run", "which checkpoints stay: last, last:N, best, every:N (iterations)"),
 
-    TEXT(dataset, "openwebtext", NULL, "data", "a folder that nib data (or nanoGPT) has prepared, its name under data/, or a text file"),
+    TEXT(dataset, "openwebtext", NULL, "data", "a folder that nib data, nanoGPT or llm.c has prepared, its name under data/, one of llm.c's token files, or a text file"),
     TEXT(tokenizer, "auto", NULL, "data", "for a dataset that is a text: char, gpt2, or a tokenizer file; auto: char"),
     BOOL(verify, "true", "data", "before the first iteration, check that the token files are what nib data wrote"),
     INT(gradient_accumulation_steps, "40", 1, 1 << 16, "data", "micro-batches of one iteration"),

@@ -9,6 +9,7 @@
 #include "model/adapter.h"
 #include "model/hub.h"
 #include "train/fit.h"
+#include "train/foreign.h"
 #include "train/hotspots.h"
 #include "train/machine.h"
 #include "train/run.h"
@@ -92,6 +93,7 @@ static int choose_adapter(struct run *r, const struct made_with *made)
 {
     if (r->files.adapter) TRY(take_adapter(r));
     FAIL_IF(r->s->lora_rank && !r->files.tensors, E_USAGE, "--lora_rank: adapters need a model that they adapt; --init_from=MODEL names it");
+    FAIL_IF(r->s->lora_rank && r->continues, E_USAGE, "--lora_rank: a run of nanoGPT's goes on as it was; for adapters on it begin with --init_from=%s and another --out_dir", r->from);
     TRY(train_adapter(r->s, &r->files));
     r->around.adapter = r->files.adapter;
     if (!r->files.adapter) return 0;
@@ -106,6 +108,7 @@ static int open_data(struct run *r)
     int known;
     TRY(dataset_open(&r->data, r->s->dataset));
     if (r->s->verify) TRY(dataset_verify(&r->data, &known));
+    if (*r->data.file && !r->s->eval_only) text_format(&r->notices, "%s is one file: what is trained on validates, too\n", r->data.file);
     dataset_mark(&r->data, &r->around.data);
     for (int split = 0; split < (r->data.by_document ? 1 : 2); split++)          /* are the texts long enough? */
         TRY(dataset_draw(&r->data, (enum split)split, r->s->block_size, 0, 0, &at));
@@ -132,8 +135,12 @@ static int choose_model(struct run *r)
 {
     const char *from = r->s->init_from, *out = r->s->out_dir;
     struct made_with made = { 0 };
-    r->resumes = !strcmp(from, "resume");
-    if (r->resumes) {
+    int goes_on = !strcmp(from, "resume");
+    if (goes_on) TRY(foreign_find(r->from, out, &r->continues));
+    r->resumes = goes_on && !r->continues;
+    if (r->continues) {
+        TRY(take_config(r));
+    } else if (r->resumes) {
         TRY(checkpoint_find(r->from, out, &r->rejected));
         TRY(take_config(r));
         TRY(checkpoint_made_with(r->from, &made));
@@ -174,7 +181,9 @@ static int open_trainer(struct run *r)
     if (a) TRY(load_adapted(r));
     if (r->resumes) return checkpoint_read(r->from, &r->trainer);
     if (a) return 0;
-    if (r->files.tensors) return model_load_weights(r->trainer.weights, r->model, r->files.tensors, r->from);
+    if (r->files.tensors) TRY(model_load_weights(r->trainer.weights, r->model, r->files.tensors, r->from));
+    if (r->continues) return foreign_read(r->from, &r->trainer, s->gradient_accumulation_steps * s->batch_size * s->block_size);
+    if (r->files.tensors) return 0;
     return model_init_weights(r->trainer.weights, r->model, &r->config, (uint64_t)s->seed);
 }
 

@@ -44,7 +44,7 @@ int train_adapter(const struct settings *s, struct model_files *f);
 /* The shape of gpt2 ... gpt2-xl, which need not be here; 0: the name is another. */
 int train_known(const char *name, struct config *c);
 
-/* The settings of the run in a folder (its run.conf), as far as the table knows them: for resuming. */
+/* The settings of the run in a folder (its run.conf, or nanoGPT's ckpt.pt), as far as the table knows them: for resuming. */
 int train_recorded(struct options *o, const char *out);
 
 #endif

@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
-"""check_files.py -- models in files of other kinds: nanoGPT's ckpt.pt and llm.c's .bin both ways; pytorch_model.bin, sharded safetensors and
-GGUF, in plain types and in blocks, read."""
+"""check_files.py -- files of other kinds.  Models: nanoGPT's ckpt.pt, with its optimizer, llm.c's and llama2.c's .bin both ways;
+pytorch_model.bin, sharded safetensors and GGUF, in plain types and in blocks, read.  llm.c's shards of tokens and its debug state.  With
+NIB_LLAMA2C=FOLDER, a clone of llama2.c, its own programs write and read as well."""
+import os
 import pickle
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from checks import Asker, check, finish, largest, nib, options, part, skip, step_losses, torch_losses, within, workplace, write_tokens
+import llama2c
+from checks import Asker, batches, build, check, finish, greedy, largest, nib, options, part, rate, run, skip, step_losses, torch_losses, within, workplace, write_tokens
 from hub import gpt2, llama
+from llmc import model_bytes, shard_bytes, state_bytes
 from nanogpt import GPT, checkpoint
 
 SYMBOLS = "\n abcdefghijk"
@@ -64,6 +70,58 @@ def trained_on(folder):
     within(largest(step_losses(folder / "run"), theirs), 1e-4, "ten steps from a ckpt.pt")
 
 
+def optimizer_of(model, s):
+    """nanoGPT's."""
+    params = list(model.parameters())
+    return torch.optim.AdamW([dict(params=[p for p in params if p.dim() >= 2], weight_decay=s["weight_decay"]), dict(params=[p for p in params if p.dim() < 2], weight_decay=0.0)],
+                             lr=1e-3, betas=(s["beta1"], s["beta2"]))
+
+
+def steps(model, optimizer, ids, s, first, last):
+    """Those from first to last of a run, on the batches that nib draws; their losses."""
+    curve = []
+    for i, micros in list(enumerate(batches(ids, s | dict(max_iters=last))))[first:]:
+        for group in optimizer.param_groups:
+            group["lr"] = rate(i, s)
+        losses = [F.cross_entropy(model(torch.from_numpy(x)).flatten(0, 1), torch.from_numpy(y).flatten()) / len(micros) for x, y in micros]
+        sum(losses).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), s["grad_clip"])
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        curve.append(sum(losses).item())
+    return curve
+
+
+def gone_on(folder):
+    """Five steps in PyTorch, five more in nib, five more in PyTorch, the optimizer handed over; and all fifteen in PyTorch.  nib crops the
+    table of positions to block_size."""
+    for bias, prefix in (True, ""), (False, "_orig_mod."):
+        out, s = folder / f"gone on {bias}", RUN | dict(lr_decay_iters=15, weight_decay=0.3, beta2=0.98)
+        ids = np.random.default_rng(5).integers(0, len(SYMBOLS), 600)
+        out.mkdir()
+        write_tokens(out / "data", ids)
+        write_meta(out / "data")
+        torch.manual_seed(4)
+        args = ARGS | dict(bias=bias)
+        model = GPT(**args)
+        optimizer = optimizer_of(model, s)
+        steps(model, optimizer, ids, s, 0, 5)
+        config = s | dict(dataset=str(out / "data"), out_dir="elsewhere", init_from="scratch", device="cuda", compile=True, wandb_run_name="it")
+        saved = dict(model={prefix + name: w for name, w in model.state_dict().items()}, optimizer=optimizer.state_dict(), model_args=args, iter_num=5, best_val_loss=torch.tensor(2.5), config=config)
+        (out / "run").mkdir()
+        torch.save(saved, out / "run/ckpt.pt")
+        nib("train", "--init_from=resume", f"--out_dir={out}/run")
+        within(largest(step_losses(out / "run"), steps(model, optimizer, ids, s, 5, 10)), 1e-4, f"five steps from nanoGPT's run, bias={bias}")
+        nib("export", out / "run/step-00000010", "--to=nanogpt", f"--out={out}/back.pt")
+        back = torch.load(out / "back.pt", weights_only=True)
+        again = GPT(**back["model_args"])
+        again.load_state_dict(back["model"])
+        theirs = optimizer_of(again, s)
+        theirs.load_state_dict(back["optimizer"])
+        check(back["iter_num"] == 10 and theirs.param_groups[0]["betas"][1] == 0.98 and theirs.param_groups[0]["weight_decay"] == 0.3, f"nib's run for nanoGPT, bias={bias}: what it says")
+        within(largest(steps(again, theirs, ids, s, 10, 15), steps(model, optimizer, ids, s, 10, 15)), 1e-4, f"five steps from nib's run, bias={bias}")
+
+
 def to_nanogpt(ask, folder):
     """What nib exports, torch.load takes without executing anything, and a model of nanoGPT's shape loads with every name."""
     for bias in False, True:
@@ -81,31 +139,7 @@ def to_nanogpt(ask, folder):
         check(a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a), f"there and back, bias={bias}: the same tensors")
 
 
-# ---- llm.c: 256 numbers, then arrays in an order of their own, dense layers (out, in) ----
-
-KINDS = ["ln_1.weight", "ln_1.bias", "attn.c_attn.weight", "attn.c_attn.bias", "attn.c_proj.weight", "attn.c_proj.bias",
-         "ln_2.weight", "ln_2.bias", "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias"]
-
-
-def llmc_arrays(c, weights):
-    """Hugging Face's GPT-2 in llm.c's order: f32 arrays."""
-    rows = -(-c.vocab_size // 128) * 128
-    yield np.concatenate([weights["transformer.wte.weight"], np.zeros((rows - c.vocab_size, c.n_embd), np.float32)])
-    yield weights["transformer.wpe.weight"]
-    for kind in KINDS:
-        for layer in range(c.n_layer):
-            w = weights[f"transformer.h.{layer}.{kind}"]
-            yield w.T if w.ndim == 2 else w
-    yield weights["transformer.ln_f.weight"]
-    yield weights["transformer.ln_f.bias"]
-
-
-def llmc_bytes(c, weights, bf16):
-    header = np.zeros(256, np.int32)
-    header[:8] = 20240326, 5 if bf16 else 3, c.n_positions, c.vocab_size, c.n_layer, c.n_head, c.n_embd, -(-c.vocab_size // 128) * 128
-    arrays = [torch.from_numpy(np.ascontiguousarray(a)) for a in llmc_arrays(c, weights)]
-    return header.tobytes() + b"".join((a.bfloat16().view(torch.int16) if bf16 else a).numpy().tobytes() for a in arrays)
-
+# ---- llm.c ----
 
 def llmc(ask, folder):
     model = gpt2(len(SYMBOLS), 24, 0)
@@ -116,12 +150,112 @@ def llmc(ask, folder):
         if bf16:
             model = model.bfloat16().float()
         weights = {name: w.detach().numpy() for name, w in model.state_dict().items()}
-        (out / "gpt2.bin").write_bytes(llmc_bytes(model.config, weights, bf16))
+        (out / "gpt2.bin").write_bytes(model_bytes(model.config, weights, bf16))
         with torch.no_grad():
             theirs = model(ids_of(TEXT)).logits[0].numpy()
         within(largest(ask(out / "gpt2.bin", TEXT)[1], theirs), 1e-4, f"llm.c's model, {'bf16' if bf16 else 'f32'}")
         nib("export", out / "gpt2.bin", "--to=llmc", f"--out={out}/again.bin")
         check((out / "again.bin").read_bytes() == (out / "gpt2.bin").read_bytes(), f"llm.c's model written again, bf16={bf16}")
+
+
+def debug_state(folder):
+    """Loss, logits and gradients as llm.c's test_gpt2.c compares them."""
+    program = build(folder, "state")
+    for vocab, batch in (130, 3), (128, 1):
+        model = gpt2(vocab, 24, 0)
+        weights = {name: w.detach().numpy() for name, w in model.state_dict().items()}
+        (folder / "state_model.bin").write_bytes(model_bytes(model.config, weights))
+        dice = torch.Generator().manual_seed(vocab)
+        x, y = (torch.randint(vocab, (batch, 24), generator=dice) for _ in range(2))
+        (folder / "state.bin").write_bytes(state_bytes(model, x, y))
+        for what, off in zip(("loss", "logits", "gradients"), run(program, folder / "state_model.bin", folder / "state.bin").split()):
+            within(float(off), 1e-5, f"debug state, vocabulary {vocab}, {batch} sequences: {what}")
+
+
+def shards(folder):
+    """Tokens as llm.c's scripts write them: the same run as on train.bin; and what nib writes."""
+    ids = np.random.default_rng(6).integers(0, len(SYMBOLS), 700)
+    write_tokens(folder / "bare", ids)
+    write_meta(folder / "bare")
+    size = ["--n_layer=1", "--n_head=2", "--n_embd=16", "--vocab_size=16"]
+    curves = []
+    for name, wide in ("bare", None), ("gpt-2", False), ("llama-3", True):
+        out = folder / name
+        out.mkdir(exist_ok=True)
+        if wide is not None:
+            for file in "it_train_000001.bin", "it_val_000000.bin":
+                (out / file).write_bytes(shard_bytes(ids, wide))
+        nib("train", *options(RUN | dict(dataset=out, out_dir=folder / f"run {name}")), *size)
+        curves.append(step_losses(folder / f"run {name}"))
+    check(curves[0] == curves[1] == curves[2] and len(curves[0]) == RUN["max_iters"], f"shards train as train.bin does: {curves}")
+    (folder / "text.txt").write_text("".join(SYMBOLS[i] for i in ids))
+    nib("data", folder / "text.txt", "--tokenizer=char", f"--out={folder}/plain")
+    nib("data", folder / "text.txt", "--tokenizer=char", "--format=llmc", f"--out={folder}/headed")
+    for split in "train", "val":
+        plain = np.fromfile(folder / f"plain/{split}.bin", np.uint16)
+        check((folder / f"headed/tokens_{split}_000000.bin").read_bytes() == shard_bytes(plain), f"nib data --format=llmc, {split}")
+
+
+# ---- llama2.c ----
+
+def plain_llama(tied, vocab=len(SYMBOLS), context=24, **more):
+    return llama(vocab, context, 0, tie_word_embeddings=tied, rms_norm_eps=1e-5, **more)
+
+
+def weights_of(model):
+    return {name: w.detach().numpy() for name, w in model.state_dict().items()}
+
+
+def llama2c_models(ask, folder):
+    for tied in True, False:
+        for version in 0, 1, 2:
+            out = folder / f"llama2c {tied} {version}"
+            out.mkdir()
+            write_meta(out)
+            model = plain_llama(tied)
+            if version == 2:
+                for p in model.parameters():
+                    p.data = torch.from_numpy(llama2c.rounded(p.data.numpy(), 8)) if p.dim() > 1 else p.data
+            (out / "model.bin").write_bytes(llama2c.model_bytes(model.config, weights_of(model), version))
+            with torch.no_grad():
+                theirs = model(ids_of(TEXT)).logits[0].numpy()
+            what = f"llama2.c's model, version {version}, {'shared' if tied else 'own'} classifier"
+            within(largest(ask(out / "model.bin", TEXT)[1], theirs), 1e-4, what)
+            nib("export", out / "model.bin", "--to=llama2c", f"--out={out}/again.bin")
+            again, wanted = (out / "again.bin").read_bytes(), llama2c.model_bytes(model.config, weights_of(model), 0)
+            numbers = [np.frombuffer(b[28:], np.float32) for b in (again, wanted)]
+            check(again[:28] == wanted[:28], f"{what}, written: header")
+            within(largest(*numbers), 1e-6, f"{what}, written")
+
+
+def its_own_llama2c(ask, folder, clone):
+    """run.c writes what nib writes, by the tokenizer.bin that every user has; export.py's three versions are opened."""
+    run("gcc", "-O2", "-w", clone / "run.c", "-lm", "-o", folder / "run")
+    model = plain_llama(False, vocab=32000, context=96)
+    model.lm_head.weight.data[:259] = 0                      # run.c prints no bytes that are not letters by themselves
+    model.save_pretrained(folder / "big")
+    shutil.copy(clone / "tokenizer.bin", folder / "big")
+    (folder / "out").mkdir()
+    nib("export", folder / "big", "--to=llama2c", f"--out={folder}/out/model.bin")
+    check(nib("tokenizer", "encode", folder / "out/tokenizer.bin", clone / "README.md") == nib("tokenizer", "encode", clone / "tokenizer.bin", clone / "README.md"), "tokenizer.bin, written: ids of a text")
+    for start in "Once upon a time", "a  b   c    d          e", "def f(x):\n        return [x,  x]", "Zażółć gęślą jaźń", "日本 語", "  two before", "nine         nine":
+        theirs = run(folder / "run", folder / "out/model.bin", "-t", "0", "-n", "60", "-z", folder / "out/tokenizer.bin", "-i", start).decode(errors="replace")[:-1]
+        ours = greedy(folder / "out/model.bin", start, 60)
+        check(len(theirs) > 40 and ours.startswith(theirs), f"llama2.c's run, {start!r}: {theirs!r}, and nib: {ours!r}")
+    sys.path.insert(0, str(clone))
+    import export
+    small = plain_llama(False, num_key_value_heads=4, hidden_size=64, intermediate_size=128)
+    small.save_pretrained(folder / "small")
+    write_meta(folder / "small")
+    with torch.no_grad():
+        logits = small(ids_of(TEXT)).logits[0].numpy()
+    for version in 0, 1, 2:
+        with open(os.devnull, "w") as sys.stdout:
+            export.model_export(export.load_hf_model(folder / "small"), folder / f"small/{version}.bin", version)
+        sys.stdout = sys.__stdout__
+        within(largest(ask(folder / f"small/{version}.bin", TEXT)[1], logits), 1e-4 if version < 2 else 0.1, f"llama2.c's export.py, version {version}")
+    nib("export", folder / "small", "--to=llama2c", f"--out={folder}/small/ours.bin")
+    within(largest(*(np.fromfile(folder / f"small/{name}.bin", np.float32)[7:] for name in ("ours", "0"))), 1e-6, "llama2.c's export.py and nib export")
 
 
 # ---- GGUF, as the gguf package writes it ----
@@ -230,10 +364,21 @@ if __name__ == "__main__":
             trained_on(folder)
         with part("checkpoints for nanoGPT"):
             to_nanogpt(ask, folder)
+        with part("a nanoGPT's run, gone on with"):
+            gone_on(folder)
         with part("llm.c's models"):
             llmc(ask, folder)
         with part("GGUF"):
             of_gguf(ask, folder)
+        with part("llm.c's debug state"):
+            debug_state(folder)
+        with part("llm.c's tokens"):
+            shards(folder)
+        with part("llama2.c's models"):
+            llama2c_models(ask, folder)
+        if os.environ.get("NIB_LLAMA2C"):
+            with part("llama2.c's own programs"), workplace() as own:
+                its_own_llama2c(ask, own, Path(os.environ["NIB_LLAMA2C"]).resolve())
         with part("weights of transformers in other files"):
             of_transformers(ask, folder)
     finish()

@@ -128,6 +128,15 @@ def its_own_programs(clone):
         said = run(sys.executable, "sample.py", f"--out_dir={folder}/exported", "--device=cpu", "--num_samples=1", "--max_new_tokens=20", cwd=clone).decode()
         check(said.partition("meta.pkl...\n")[2] == sample + "\n---------------\n", f"nanoGPT's sample.py with a checkpoint that nib exported: {said[-200:]!r}, and with its own: {sample!r}")
 
+        shutil.copytree(folder / "theirs", folder / "gone on")
+        nib("train", "--init_from=resume", f"--out_dir={folder}/gone on", "--max_iters=10", "--eval_interval=5", "--lr_decay_iters=15")
+        losses = step_losses(folder / "gone on")
+        check(len(losses) == 5 and max(losses) < 5, f"nanoGPT's run, gone on with: {losses}")
+        (folder / "back").mkdir()
+        nib("export", folder / "gone on/step-00000010", "--to=nanogpt", f"--out={folder}/back/ckpt.pt")
+        said = run(sys.executable, "train.py", *arguments, "--init_from=resume", "--max_iters=15", f"--out_dir={folder}/back", cwd=clone).decode()
+        check("step 10: train loss" in said and "iter 15: loss" in said, f"nanoGPT's train.py goes on with nib's run: {said[-300:]!r}")
+
         sys.path.insert(0, str(clone))
         from model import GPT, GPTConfig
         for bias in False, True:

@@ -6,7 +6,8 @@ pos, targets, seqs (first row, rows); logits (N, V) and losses (N).  Parameters 
 the model matters, and rounded to bf16, so that a weight held in bf16 is the same weight.  Gradients are those of the mean
 loss over the rows that have a target.  All of it is computed in f64 and stored as f32.
 
-And training.safetensors: ten steps of AdamW on a small GPT, in f32, as users of PyTorch run it.
+And training.safetensors: ten steps of AdamW on a small GPT, in f32, as users of PyTorch run it; llmc.bin and llmc_state.bin: a GPT-2 of
+transformers and what it makes of a batch, in f64, as llm.c's files (llmc.py).
 """
 import json
 import math
@@ -16,7 +17,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save as to_bytes
+from transformers import GPT2Config, GPT2LMHeadModel
 
+from hub import randomize
+from llmc import model_bytes, state_bytes
 from twin import FAMILIES, Batch, losses
 
 torch.set_num_threads(1)
@@ -129,11 +133,22 @@ def make_training(path):
                            "curve": torch.tensor(curve), "norms": torch.tensor(norms)} | {"trained." + name: w for name, w in p.items()})
 
 
+def make_llmc(folder):
+    model = randomize(GPT2LMHeadModel(GPT2Config(vocab_size=13, n_positions=12, n_embd=8, n_layer=2, n_head=2, attn_implementation="eager", bos_token_id=None, eos_token_id=None)), seed=3)
+    for p in model.parameters():
+        p.data = p.bfloat16().float()
+    (folder / "llmc.bin").write_bytes(model_bytes(model.config, {name: w.detach().numpy() for name, w in model.state_dict().items()}))
+    rng = random.Random("llmc")
+    x, y = (torch.tensor([[rng.randrange(13) for _ in range(9)] for _ in range(3)]) for _ in range(2))
+    (folder / "llmc_state.bin").write_bytes(state_bytes(model.double(), x, y))
+
+
 def make_all(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name, spec in MODELS.items():
         make_model(folder / f"{name}.safetensors", *spec)
     make_training(folder / "training.safetensors")
+    make_llmc(folder)
 
 
 if __name__ == "__main__":
