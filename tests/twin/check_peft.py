@@ -3,15 +3,17 @@
 import json
 import warnings
 
+import gguf
 import peft
 import torch
 import transformers as hf
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
+from check_files import write_gguf
 from check_training import BLOCK, MACHINE, SETTINGS, VOCAB, token_stream
 from checks import GOLDEN, Asker, check, finish, largest, nib, options, part, step_losses, torch_losses, within, workplace, write_tokens
-from hub import MODELS
+from hub import MODELS, gpt2, llama
 
 BOUND = 1e-4
 TEXT = "The lighthouse keeper didn't know, in 1841, what it was."
@@ -121,6 +123,23 @@ def trained(name, stored=torch.float32, bound=BOUND, **lora):
         check(all(float(w.abs().max()) > 1e-2 for key, w in end.items()), f"trained: {name}: a matrix has not moved from 0")
 
 
+def trained_on_blocks(name, model, kind):
+    """On a base whose matrices are quantized, where they lie in their file; PEFT's base has what they stand for."""
+    ids = token_stream()
+    with workplace() as folder:
+        write_tokens(folder / "data", ids)
+        write_gguf(str(folder / "base.gguf"), model, kind)
+        model.save_pretrained(folder / "base")
+        arguments = options(dict(SETTINGS, **MACHINE, learning_rate=1e-2, dropout=0.0, dataset=folder / "data", init_from=folder / "base.gguf", lora_rank=4, lora_alpha=8, lora_targets="all"))
+        nib("train", *arguments, "--max_iters=0", f"--out_dir={folder}/start")
+        nib("train", *arguments, f"--out_dir={folder}/run")
+        ours = step_losses(folder / "run")
+        adapted = peft.PeftModel.from_pretrained(opened(folder / "base"), folder / "start", is_trainable=True).eval()
+        crossed = torch.nn.functional.cross_entropy
+        theirs = torch_losses([p for p in adapted.parameters() if p.requires_grad], lambda x, y: crossed(adapted(x).logits.flatten(0, 1), y.flatten()), ids, SETTINGS | dict(learning_rate=1e-2))
+        within(largest(ours, theirs), BOUND, f"trained: {name} in {kind.name}, from {theirs[0]:.3f} to {theirs[-1]:.3f}: largest difference of a step's loss")
+
+
 def begins_alike(name):
     """A and B begin as PEFT's do: the same bounds, the same spread, zeros."""
     with workplace() as folder:
@@ -171,6 +190,10 @@ if __name__ == "__main__":
                 trained(family, torch.bfloat16, lora_targets="all")
             with part(f"trained: {family}, its base and activations in bf16"):
                 trained(family, torch.bfloat16, 0.05, lora_targets="all", dtype="bfloat16")
+        for kind in gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q4_0:
+            with part(f"trained: bases in {kind.name}"):
+                trained_on_blocks("GPT-2", gpt2(VOCAB, BLOCK, 0, n_embd=96), kind)
+                trained_on_blocks("Llama", llama(VOCAB, BLOCK, 0, hidden_size=64, intermediate_size=96), kind)
         for family in "GPT-2", "Llama":
             with part(f"begins alike: {family}"):
                 begins_alike(family)

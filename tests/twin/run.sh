@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.." || exit 1
 home=${NIB_TWIN:-${XDG_CACHE_HOME:-$HOME/.cache}/nib-twin}
 python=$home/bin/python
 
-is_complete() { "$python" -c 'import torch, transformers, peft, tokenizers, safetensors, tiktoken, tensorboard, unicodedata2, numpy, mpmath' 2>/dev/null; }
+is_complete() { "$python" -c 'import torch, transformers, peft, gguf, tokenizers, safetensors, tiktoken, tensorboard, unicodedata2, numpy, mpmath' 2>/dev/null; }
 
 # Debian's python3 comes without ensurepip, which venv needs.
 can_make() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
