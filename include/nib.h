@@ -42,7 +42,7 @@ struct nib_options {
     int64_t context;                     /* at most so many positions; 0: all the model has */
 };
 
-/* folder: a run folder of nib, or any Hugging Face folder that nib reads.  o may be NULL. */
+/* folder: a run folder of nib, any Hugging Face folder that nib reads, or an adapter's by PEFT.  o may be NULL. */
 int  nib_open(nib_model **m, const char *folder, const struct nib_options *o);
 void nib_close(nib_model *m);            /* NULL is fine */
 

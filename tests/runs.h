@@ -60,4 +60,25 @@ static inline void assert_same_runs(const char *a, const char *b, int iteration)
     text_free(&other);
 }
 
+/* ---- memory: MiB ---- */
+
+static inline double memory_said(void)                              /* "memory   98.1 MiB: weights ..." */
+{
+    const char *line = strstr(OUT, "\nmemory   ");
+    assert_non_null(line);
+    return strtod(line + strlen("\nmemory   "), NULL);
+}
+
+static inline double memory_measured(const char *out)               /* at the last evaluation */
+{
+    char path[PATH_SIZE];
+    struct text t = { 0 };
+    double last = 0;
+    assert_ok(path_join(path, out, "metrics.jsonl"));
+    assert_ok(file_read(path, LIMIT, &t));
+    for (const char *at_ = t.at; (at_ = strstr(at_, "\"mib\": ")); at_++) last = strtod(at_ + strlen("\"mib\": "), NULL);
+    text_free(&t);
+    return last;
+}
+
 #endif

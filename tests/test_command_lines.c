@@ -26,6 +26,7 @@ static const struct verb { const char *words, *usual, *last; int writes, works, 
     { "data info", "data/my", "", 0, 0, 0 },
     { "data choices", "quiz.jsonl --tokenizer=tok", "", 1, 0, 0 },
     { "train", "--dataset=my", TINY " --max_iters=2", 1, 1, 0 },
+    { "train", "--dataset=my --init_from=good --lora_rank=2", TINY " --max_iters=2", 1, 1, 0 },
     { "sample", "good", "--max_new_tokens=9", 0, 1, 0 },
     { "chat", "good", "--max_new_tokens=9", 0, 1, 0 },
     { "eval", "good --dataset=my", "", 1, 1, 0 },
@@ -40,6 +41,7 @@ static const struct verb { const char *words, *usual, *last; int writes, works, 
     { "tales judge", "my.txt", "", 0, 0, 0 },
     { "check", "good", "", 0, 0, 0 },
     { "export", "good", "", 1, 0, 0 },
+    { "eval", "lora --dataset=my", "", 0, 1, 0 },
     { "tokenizer train", "my.txt --out=new", "", 1, 0, 0 },
     { "tokenizer info", "tok", "", 0, 0, 0 },
     { "tokenizer encode", "tok", "", 0, 0, 0 },
@@ -65,7 +67,7 @@ static const char *const texts[] = {
 };
 /* pipe: somebody writes to it.  No folder outside of the box: there nothing may change, and the user may have any folder written. */
 static const char *const paths[] = {
-    "my.txt", "notes.jsonl", "quiz.jsonl", "text.gz", "cut.gz", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "fuzz.conf", "fuzz.py", "good", "data", "data/my", "my", "tok", "tok/tokenizer.json", "good/config.json",
+    "my.txt", "notes.jsonl", "quiz.jsonl", "text.gz", "cut.gz", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "fuzz.conf", "fuzz.py", "good", "lora", "lora/adapter_config.json", "data", "data/my", "my", "tok", "tok/tokenizer.json", "good/config.json",
     "good/model.safetensors", "folder", "loop", "dangling", ".", "./", "absent", "absent/deeper", "my.txt/x", "../pipe", "../outside/secret.txt", "FILE:my.txt", "FILE:../outside/secret.txt",
     "FILE:folder", "FILE:", "/dev/null", "/dev/zero", "/dev/full", "/dev/stdin", "/proc/self/mem", "/proc/self/exe",
 };
@@ -214,8 +216,9 @@ static int set_up(void **state)
     write_gz("text.gz", 0);
     write_gz("cut.gz", 20);
     assert_int_equal(mkdir("folder", 0755) | symlink("loop", "loop") | symlink("nowhere", "dangling"), 0);
-    if (run("data my.txt") || run("tokenizer train my.txt --out tok --vocab=300") || run("train --dataset=my --out_dir=good " TINY " --max_iters=1")) return print_error("%s", ERR), -1;
-    static const char *const inside[] = { "my.txt", "notes.jsonl", "quiz.jsonl", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "text.gz", "cut.gz", "folder", "loop", "dangling", "data", "tok", "good" };
+    if (run("data my.txt") || run("tokenizer train my.txt --out tok --vocab=300") || run("train --dataset=my --out_dir=good " TINY " --max_iters=1") ||
+        run("train --dataset=my --init_from=good --lora_rank=2 --out_dir=lora " TINY " --max_iters=1")) return print_error("%s", ERR), -1;
+    static const char *const inside[] = { "my.txt", "notes.jsonl", "quiz.jsonl", "empty.txt", "latin.txt", "ids.txt", "a.conf", "a.py", "text.gz", "cut.gz", "folder", "loop", "dangling", "data", "tok", "good", "lora" };
     assert_int_equal(mkdir("template", 0755) | mkdir("outside", 0755) | mkdir("tmp", 0755), 0);
     for (size_t i = 0; i < sizeof inside / sizeof *inside; i++) {
         char to[64];

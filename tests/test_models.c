@@ -341,15 +341,15 @@ static void weights_at_home(void **state)
 /* ---- LoRA ---- */
 
 enum { RANK = 3, LORA_STEPS = 15 };
-static const float ALPHA = 6;
+#define ALPHA 6.0f
 
 static struct weights *new_adapted(const struct golden *g)
 {
-    static const char *const gpt[] = { "c_attn" }, *const llama[] = { "q_proj", "v_proj" };
+    static const struct low_rank gpt[] = { { "c_attn", RANK, ALPHA / RANK } }, llama[] = { { "q_proj", RANK, ALPHA / RANK }, { "v_proj", RANK, ALPHA / RANK } };
     const int is_gpt = g->model == &model_gpt2;
     struct weights *w;
     assert_ok(weights_new(&w, &cpu_backend, FROZEN));
-    weights_lora(w, &(struct lora){ .rank = RANK, .alpha = ALPHA, .dropout = 0.1f, .targets = is_gpt ? gpt : llama, .n_targets = is_gpt ? 1 : 2 });
+    weights_lora(w, &(struct lora){ .adapt = is_gpt ? gpt : llama, .n = is_gpt ? 1 : 2, .dropout = 0.1f });
     weights_state_rows(w, g->batch.rows);
     return w;
 }

@@ -48,10 +48,10 @@ static const struct space both_spaces[] = { { "source", 20, 3 }, { "target", 24,
 
 static struct weights *new_weights(const struct backend *b, enum use use, int lora)
 {
-    static const char *const targets[] = { "c_attn", "q_proj", "v_proj", "down_proj", "self.q" };
+    static const struct low_rank targets[] = { { "c_attn", 2, 2 }, { "q_proj", 2, 2 }, { "layers.1.self_attn.v_proj", 1, 2 }, { "v_proj", 3, 2 }, { "mlp.down_proj", 2, 2 }, { "self.q", 2, 2 } };
     struct weights *w;
     assert_ok(weights_new(&w, b, lora && use == TRAINED ? FROZEN : use));
-    if (lora) weights_lora(w, &(struct lora){ .rank = 2, .alpha = 4, .dropout = 0.1f, .targets = targets, .n_targets = 4 });
+    if (lora) weights_lora(w, &(struct lora){ .adapt = targets, .n = 6, .dropout = 0.1f });
     weights_state_rows(w, 100);
     return w;
 }
@@ -521,9 +521,9 @@ static void prove_random(uint64_t seed, int mode)
     enum use use = (enum use[]){ TRAINED, TRAINED, TRAINED, MAPPED }[roll(&r, 4)];
     struct backend b = with_work(roll(&r, 2));
     struct weights *w;
-    static const char *const targets[] = { "d2", "d4", "d5", "d7", "d9", "s3a", "s6b" };
+    static const struct low_rank targets[] = { { "d2", 2, 0.5f }, { "d4", 2, 0.5f }, { "d5", 2, 0.5f }, { "d7", 1, 0.5f }, { "d9", 2, 0.5f }, { "s3a", 2, 0.5f }, { "s6b", 2, 0.5f } };
     assert_ok(weights_new(&w, &b, use));
-    if (roll(&r, 3) == 0 || use == MAPPED) weights_lora(w, &(struct lora){ .rank = 2, .alpha = 1, .dropout = 0.1f, .targets = targets, .n_targets = 7 });
+    if (roll(&r, 3) == 0 || use == MAPPED) weights_lora(w, &(struct lora){ .adapt = targets, .n = 7, .dropout = 0.1f });
     for (int i = 0; i < 40 && use == MAPPED; i++)
         for (const char *part = "abc"; *part; part++) {
             char name[32];

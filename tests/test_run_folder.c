@@ -177,25 +177,6 @@ static void checked_folders(void **state)
 
 #define LARGER "--n_layer=3 --n_head=4 --n_embd=256 --block_size=128 --batch_size=16 --gradient_accumulation_steps=1 --eval_iters=1 --max_iters=3 --eval_interval=3 --warmup_iters=0"
 
-static double memory_said(void)                              /* "memory   98.1 MiB: weights ..." */
-{
-    const char *line = strstr(OUT, "\nmemory   ");
-    assert_non_null(line);
-    return strtod(line + strlen("\nmemory   "), NULL);
-}
-
-static double memory_measured(const char *out)               /* at the last evaluation */
-{
-    char path[PATH_SIZE];
-    struct text t = { 0 };
-    double last = 0;
-    assert_ok(path_join(path, out, "metrics.jsonl"));
-    assert_ok(file_read(path, LIMIT, &t));
-    for (const char *at_ = t.at; (at_ = strstr(at_, "\"mib\": ")); at_++) last = strtod(at_ + strlen("\"mib\": "), NULL);
-    text_free(&t);
-    return last;
-}
-
 static int is_sanitized(void)
 {
     if (SANITIZED) print_message("skipped: a sanitizer has memory of its own\n");

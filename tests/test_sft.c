@@ -1,8 +1,8 @@
 /* test_sft.c -- nib data, train, eval and chat on conversations, as users do it. */
-#include "base/quantize.h"
 #include "runs.h"
 #include "terminal.h"
 
+#include "base/quantize.h"
 #include "file/tensors.h"
 #include "model/model.h"
 

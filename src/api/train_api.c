@@ -45,6 +45,7 @@ int nib_train_new(nib_trainer **out, const struct nib_shape *s, int64_t sequence
 
 static int load(nib_trainer **out, const char *folder, struct trainer_options *o, const struct model_files *files)
 {
+    FAIL_IF(files->adapter, E_MODEL, "%s is an adapter, which nib.h does not train; merge it with: nib export %s --to=hf --out=MERGED", folder, folder);
     TRY(check_batch(o->batch, o->block, files->config.context));
     o->model = files->model;
     o->config = files->config;

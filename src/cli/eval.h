@@ -5,7 +5,7 @@
 #include "infer/engine.h"
 
 struct eval_options {
-    const char *dataset, *text, *items, *split, *field, *prompts, *tokenizer, *dtype, *out;
+    const char *dataset, *text, *items, *split, *field, *prompts, *tokenizer, *base, *dtype, *out;
     int64_t block_size, stride, limit, seed, shots, batch_size, threads;
     int json;
 };

@@ -28,7 +28,7 @@ static void read_configuration(struct run_folder *r, struct text *notices)
         r->seen.options = 0;
         text_format(notices, "the configuration is not shown: %s\n", error_text());
     }
-    if (!config_read(&m, &c, r->path)) config_describe(m, &c, &r->about);
+    if (!model_describe(&m, &c, r->path, NULL)) config_describe(m, &c, &r->about);
     if (r->seen.options) text_format(&r->about, "%s%s", r->about.size ? "; " : "", r->settings.dataset);
     r->seen.about = r->about.size ? r->about.at : NULL;
 }

@@ -18,7 +18,7 @@
 #include "model/hub.h"
 
 struct chat_options {
-    const char *out_dir, *tokenizer, *template, *system, *dtype;
+    const char *out_dir, *base, *tokenizer, *template, *system, *dtype;
     int64_t max_new_tokens, top_k, seed, threads;
     double temperature, top_p, min_p, repetition_penalty;
 };
@@ -31,6 +31,7 @@ static const char USAGE[] =
 #define FIELD(name) #name, .offset = offsetof(struct chat_options, name)
 static const struct option table[] = {
     { FIELD(out_dir), .kind = OPTION_TEXT, .initial = "out", .group = "model", .help = "the same as MODEL" },
+    { FIELD(base), .kind = OPTION_TEXT, .initial = NULL, .group = "model", .help = "of an adapter: the model that it adapts, if it is not where that says" },
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "model", .help = "auto: the model folder's own; else gpt2, or a file" },
     { FIELD(template), .kind = OPTION_TEXT, .initial = "auto", .choices = "auto|chatml|llama3|zephyr|nanochat", .group = "model", .help = "how a conversation is written down; auto: as the model's files say" },
     { FIELD(system), .kind = OPTION_TEXT, .initial = NULL, .group = "text", .help = "what the system says at first; by default what the template says, if anything" },
@@ -278,8 +279,9 @@ static int open_and_converse(struct chatter *c, const char *folder, struct text 
     const struct model *m;
     struct config config;
     struct engine e;
-    TRY(model_describe(&m, &config, folder));
-    struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = 1, .context = cli_context(&config, notices), .tokenizer = strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL };
+    TRY(model_describe(&m, &config, folder, o->base));
+    struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = 1, .context = cli_context(&config, notices), .base = o->base,
+                                 .tokenizer = strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL };
     cli_notices(notices);
     TRY(engine_open(&e, folder, &eo));
     c->how.tokenizer = e.tokenizer;

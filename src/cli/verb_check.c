@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 #include "file/tensors.h"
 #include "infer/engine.h"
+#include "model/adapter.h"
 #include "train/checkpoint.h"
 #include "train/retention.h"
 
@@ -49,17 +50,19 @@ static int check_unsigned_model(const char *folder)
     TRY(cpu_init(NULL, 0));
     TRY(engine_open(&e, folder, &(struct engine_options){ .type = F32, .rows = 1 }));
     int code = check_numbers(e.files.tensors, folder);
+    if (!code && e.files.adapter) code = check_numbers(e.files.adapter->tensors, folder);
     engine_close(&e);
     return code;
 }
 
 static int check_model(const char *folder)
 {
-    static const char *const needed[] = { "config.json", "model.safetensors", NULL };
-    int are;
+    static const char *const of_model[] = { "config.json", "model.safetensors", NULL }, *const of_adapter[] = { ADAPTER_CONFIG, ADAPTER_MODEL, NULL };
+    int are, adapts;
+    TRY(adapter_look(folder, &adapts));
     TRY(sums_look(folder, &are));
     if (!are) return tell(folder, check_unsigned_model(folder), "nothing says what its files were; they can be read, fit each other, and all numbers are finite");
-    return tell(folder, sums_verify_folder(folder, needed), "verified");
+    return tell(folder, sums_verify_folder(folder, adapts ? of_adapter : of_model), "verified");
 }
 
 /* ---- a run ---- */
@@ -96,7 +99,7 @@ static int check_folder(const char *folder)
     int64_t *steps;
     size_t n;
     TRY(steps_in(folder, &steps, &n));
-    int is_run = n || has(folder, "run.conf"), is_model = has(folder, "config.json"), is_data = dataset_look(folder);
+    int is_run = n || has(folder, "run.conf"), is_model = has(folder, "config.json") || has(folder, ADAPTER_CONFIG), is_data = dataset_look(folder);
     int code = is_run ? check_run(folder, steps, n) : is_model ? check_model(folder) : is_data ? check_data(folder) : E_IO;
     free(steps);
     FAIL_IF(is_run && !n, E_IO, "%s has no checkpoint yet", folder);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cpu/cpu.h"
+#include "model/adapter.h"
 #include "model/hub.h"
 
 #define FIELD(name) #name, .offset = offsetof(struct eval_options, name)
@@ -27,6 +28,7 @@ static const struct option table[] = {
     { FIELD(batch_size), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1 << 16, .group = "machine", .help = "windows at a time; 0: about 4096 tokens" },
     { FIELD(dtype), .kind = OPTION_TEXT, .initial = "float32", .choices = "float32|bfloat16", .group = "machine", .help = "of activations" },
     { FIELD(threads), .kind = OPTION_INT, .initial = "0", .least = 0, .most = 1024, .group = "machine", .help = "0: one a core" },
+    { FIELD(base), .kind = OPTION_TEXT, .initial = NULL, .group = "model", .help = "of an adapter: the model that it adapts, if it is not where that says" },
     { FIELD(json), .kind = OPTION_BOOL, .initial = "false", .group = "output", .help = "one JSON object on standard output" },
     { FIELD(out), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "items: a file for the answers, a JSON line each" },
 };
@@ -38,7 +40,7 @@ enum { MOST_BLOCK_OF_ITEMS = 4096 };
 static int choose_sizes(const struct eval_options *o, const char *folder, struct config *c, int64_t *block, int64_t *rows)
 {
     const struct model *m;
-    TRY(model_describe(&m, c, folder));
+    TRY(model_describe(&m, c, folder, o->base));
     *block = o->block_size ? o->block_size : o->items && c->context > MOST_BLOCK_OF_ITEMS ? MOST_BLOCK_OF_ITEMS : c->context;
     *rows = o->batch_size ? o->batch_size * *block : *block > 4096 ? *block : 4096 / *block * *block;
     FAIL_IF(*block > c->context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)*block, (long long)c->context, folder);
@@ -56,7 +58,7 @@ static int need_tokenizer(struct engine *e, const char *folder)
 
 static struct engine_options options_for(const struct eval_options *o)
 {
-    return (struct engine_options){ .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .tokenizer = strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL };
+    return (struct engine_options){ .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .base = o->base, .tokenizer = strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL };
 }
 
 /* ---- the loss of text ---- */
@@ -168,7 +170,8 @@ static int evaluate_set(const struct eval_options *o, const char *folder, const 
     FAIL_IF(d->needs > c.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld: they do not belong together", d->folder, (long long)d->needs - 1, (long long)c.vocab);
     TRY(dataset_suits(d, folder));
     TRY(engine_open(&e, folder, &eo));
-    int code = run_on_set(o, &e, d, block);
+    int code = e.files.adapter ? dataset_suits(d, e.files.adapter->home) : 0;
+    if (!code) code = run_on_set(o, &e, d, block);
     engine_close(&e);
     return code;
 }

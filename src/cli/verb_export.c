@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "file/gguf.h"
 #include "file/tensors.h"
+#include "model/adapter.h"
 #include "model/hub.h"
 #include "token/tokenizer.h"
 #include "train/checkpoint.h"
@@ -14,14 +15,14 @@
 
 enum { TEMPLATE_LIMIT = 1 << 20, CONFIG_LIMIT = 64 << 20 };              /* bytes */
 
-struct export_options { const char *to, *out, *dataset, *quantize, *tokenizer; };
+struct export_options { const char *to, *out, *dataset, *quantize, *tokenizer, *base; };
 
 static const char USAGE[] =
     "nib export MODEL --to=hf|nanogpt|llmc|llama2c|gguf --out=PATH\n\n"
     "Writes a model as other tools have it: a folder that transformers opens, a ckpt.pt for nanoGPT, a .bin for llm.c, a .bin for\n"
-    "llama2.c with its tokenizer.bin beside it, a .gguf for llama.cpp and what is made of it. MODEL: whatever nib opens. Weights keep\n"
-    "their type, unless --quantize says another; llama2.c's are f32. Of a checkpoint (out/step-00000250) a ckpt.pt has the optimizer,\n"
-    "too, so that nanoGPT's train.py goes on.\n\n";
+    "llama2.c with its tokenizer.bin beside it, a .gguf for llama.cpp and what is made of it. MODEL: whatever nib opens; an adapter and\n"
+    "what it adapts become one. Weights keep their type, unless --quantize says another; llama2.c's are f32. Of a checkpoint\n"
+    "(out/step-00000250) a ckpt.pt has the optimizer, too, so that nanoGPT's train.py goes on.\n\n";
 
 #define FIELD(name) #name, .offset = offsetof(struct export_options, name)
 static const struct option table[] = {
@@ -30,6 +31,7 @@ static const struct option table[] = {
     { FIELD(dataset), .kind = OPTION_TEXT, .initial = NULL, .group = "output", .help = "nanogpt: its sample.py takes the characters from data/NAME/meta.pkl; by default what the run was trained on" },
     { FIELD(quantize), .kind = OPTION_TEXT, .initial = "auto", .choices = "auto|f32|f16|bf16|q8_0|q4_0|q4_k_m", .group = "output", .help = "gguf: the type of matrices; auto: as they are" },
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "output", .help = "gguf: gpt2, or a tokenizer's file or folder; auto: the model's own" },
+    { FIELD(base), .kind = OPTION_TEXT, .initial = NULL, .group = "model", .help = "of an adapter: the model that it adapts, if it is not where that says" },
 };
 
 /* ---- kinds ---- */
@@ -40,6 +42,7 @@ static int to_hf(const struct export_options *o, const struct model_files *f, co
     struct surroundings s = { .end = -1 };
     struct tokenizer *t;
     TRY(tokenizer_of_model(&t, from));
+    if (!t && f->adapter) TRY(tokenizer_of_model(&t, f->adapter->home));
     s.tokenizer = t;
     if (t) s.end = tokenizer_end(t);
     int code = dir_make(o->out);
@@ -83,7 +86,7 @@ static int to_nanogpt(const struct export_options *o, const struct model_files *
     struct arena memory = { 0 };
     struct nanogpt_run r = { 0 };
     int has_run = 0, code = find_settings(&s, &memory, from);
-    if (!code) code = find_run(&r, &s, from, &has_run);
+    if (!code && !f->adapter) code = find_run(&r, &s, from, &has_run);       /* an adapter's moments are of other matrices */
     if (!code) code = nanogpt_write(f, has_run ? &r : NULL, o->dataset ? o->dataset : path_base(s.dataset), o->out);
     tensors_close(r.moments);
     arena_free(&memory);
@@ -233,7 +236,7 @@ static int export(struct options *options, int argc, char **argv)
     FAIL_IF(path_is_dir(o->out) || path_is_file(o->out), E_USAGE, "%s is there already; choose another --out", o->out);
     TRY(hub_find(path, argv[0], screen_transfer, argv[0]));
     screen_clear();
-    TRY(model_open(&f, path));
+    TRY(model_open_on(&f, path, o->base));
     int code = write(o, &f, path);
     model_close(&f);
     return code;

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cpu/cpu.h"
 #include "file/tensors.h"
+#include "model/adapter.h"
 #include "model/hub.h"
 #include "text/dataset.h"
 #include "token/tokenizer.h"
@@ -17,7 +18,7 @@ struct info_options { struct settings s; int plan, tensors, json; const char *ph
 
 static const char USAGE[] =
     "nib info [MODEL | DATA | CONFIG ...] [--tensors] [--json] [--plan] [--phase=train|eval|infer] [--key=value ...]\n\n"
-    "Describes a model folder or file, or the model that these settings of nib train would make: parameters, memory, with --tensors\n"
+    "Describes a model folder or file, an adapter's, or the model that these settings of nib train would make: parameters, memory, with --tensors\n"
     "what it consists of, and with --plan the plan as a program: each step, where its result lies in the arena and how long it lives.\n"
     "Of token files it says what nib data info does.\n\n";
 
@@ -30,32 +31,51 @@ static const struct option own[] = {
 
 /* ---- the model ---- */
 
-/* path: where it is; empty: nowhere, it would be made. */
-struct subject { char path[PATH_SIZE]; const char *kind; const struct model *model; struct config config; };
+/* path: where it is; empty: nowhere, it would be made.  files: opened only where there is an adapter, its own or the one that settings ask for. */
+struct subject { char path[PATH_SIZE]; const char *kind; struct model_files files; };
 
 static int find_subject(const struct info_options *o, int argc, char **argv, struct subject *s)
 {
+    struct model_files *f = &s->files;
+    struct settings as = o->s;
+    int adapts = 0;
     if (argc) {
+        as.init_from = argv[0];
         TRY(hub_find(s->path, argv[0], screen_transfer, argv[0]));
         screen_clear();
         TRY(model_kind(&s->kind, s->path));
-        return model_describe(&s->model, &s->config, s->path);
+        TRY(adapter_look(s->path, &adapts));
+        TRY(adapts || as.lora_rank ? model_open_on(f, s->path, as.base) : model_describe(&f->model, &f->config, s->path, NULL));
+        return train_adapter(&as, f);
     }
     FAIL_IF(o->tensors, E_USAGE, "--tensors: of which model? nib info MODEL --tensors");
-    train_config(&o->s, 0, &s->model, &s->config);
-    return config_check(s->model, &s->config);
+    train_config(&as, 0, &f->model, &f->config);
+    TRY(config_check(f->model, &f->config));
+    return train_adapter(&as, f);
 }
 
-static int plan_it(const struct info_options *o, const struct subject *s, struct weights *w, struct plan **p)
+static enum dtype type_of(const struct info_options *o) { return strcmp(o->s.dtype, "bfloat16") ? F32 : BF16; }
+
+static int open_weights(const struct info_options *o, const struct model_files *f, struct weights **w)
+{
+    TRY(weights_new(w, &cpu_backend, f->adapter ? MAPPED : strcmp(o->phase, "infer") ? TRAINED : FROZEN));
+    if (!f->adapter) return 0;
+    weights_lora(*w, &f->adapter->lora);
+    (*w)->frozen_type = type_of(o);
+    return f->tensors ? model_offer_weights(*w, f->model, f->tensors) : 0;
+}
+
+static int plan_it(const struct info_options *o, const struct model_files *f, struct weights *w, struct plan **p)
 {
     enum phase phase = !strcmp(o->phase, "infer") ? INFER : !strcmp(o->phase, "eval") ? EVAL : TRAIN;
-    int64_t block = o->s.block_size < s->config.context ? o->s.block_size : s->config.context;
+    int64_t block = o->s.block_size < f->config.context ? o->s.block_size : f->config.context;
     const struct space spaces[] = { { "text", o->s.batch_size * block, o->s.batch_size }, { "wanted", o->s.batch_size, 0 } };
     graph *g;
-    TRY(config_fits(&s->config, spaces[0].rows));
-    TRY(graph_open(&g, w, phase, strcmp(o->s.dtype, "bfloat16") ? F32 : BF16, spaces, phase == INFER ? 2 : 1));
-    tensor *out = s->model->build(g, &s->config);
-    return plan_new(p, g, &out, 1, &(struct plan_options){ .recompute = (int)o->s.recompute, .fuse = 1 });
+    TRY(config_fits(&f->config, spaces[0].rows));
+    TRY(graph_open(&g, w, phase, type_of(o), spaces, phase == INFER ? 2 : 1));
+    tensor *out = f->model->build(g, &f->config);
+    TRY(plan_new(p, g, &out, 1, &(struct plan_options){ .recompute = (int)o->s.recompute, .fuse = 1 }));
+    return f->adapter ? adapter_check_layers(w, f->model, &f->adapter->lora, "LoRA") : 0;
 }
 
 /* ---- for people ---- */
@@ -85,12 +105,13 @@ static void put_tensors(struct text *t, const struct tensors *all)
     text_free(&shape);
 }
 
-static int print_tensors(const struct subject *s)
+static int print_tensors(const struct subject *s, const char *base)
 {
     struct model_files f;
     struct text t = { 0 };
-    TRY(model_open(&f, s->path));
+    TRY(model_open_on(&f, s->path, base));
     put_tensors(&t, f.tensors);
+    if (f.adapter) put_tensors(&t, f.adapter->tensors);
     for (size_t i = 0; i < t.size; i++) putchar((unsigned char)t.at[i] < ' ' && t.at[i] != '\n' ? '?' : t.at[i]);
     int failed = t.failed;
     text_free(&t);
@@ -99,20 +120,32 @@ static int print_tensors(const struct subject *s)
     return 0;
 }
 
+static double mib(size_t bytes) { return (double)bytes / 1048576; }
+
+static void put_adapter(const struct weights *w, struct text *t)
+{
+    text_add(t, " parameters, of which ");
+    screen_number(t, (double)model_trained(w));
+    text_format(t, " are of adapters; %.1f MiB, and %.1f that stay in the model's file", mib(w->frozen_bytes + w->n_trained * sizeof(float)), mib(model_mapped(w)));
+}
+
 static int print(const struct info_options *o, const struct subject *s, struct weights *w, const struct plan *p)
 {
     struct text t = { 0 };
-    config_describe(s->model, &s->config, &t);
+    const struct adapter *a = s->files.adapter;
+    config_describe(s->files.model, &s->files.config, &t);
     text_add(&t, "\n");
+    if (a) adapter_describe(a, &t), text_add(&t, "\n");
     if (o->plan) plan_print(p, &t);
     screen_number(&t, (double)model_parameters(w));
-    text_format(&t, " parameters, %.1f MiB", (double)model_parameters(w) * 4 / 1048576);
-    if (!strcmp(o->phase, "train")) text_format(&t, "; gradients and moments %.1f MiB", (double)w->n_trained * 12 / 1048576);
-    text_format(&t, "; activations and workspaces %.1f MiB (%s, level %lld)\n", (double)(w->arena_bytes + cpu_scratch()) / 1048576, o->phase, (long long)o->s.recompute);
+    if (a) put_adapter(w, &t);
+    else text_format(&t, " parameters, %.1f MiB", mib(model_parameters(w) * sizeof(float)));
+    if (!strcmp(o->phase, "train")) text_format(&t, "; gradients and moments %.1f MiB", mib(w->n_trained * 3 * sizeof(float)));
+    text_format(&t, "; activations and workspaces %.1f MiB (%s, level %lld)\n", mib(w->arena_bytes + cpu_scratch()), o->phase, (long long)o->s.recompute);
     if (s->kind) text_format(&t, "%s: %s\n", s->path, s->kind);
     fputs(t.at, stdout);
     text_free(&t);
-    return o->tensors ? print_tensors(s) : 0;
+    return o->tensors ? print_tensors(s, o->s.base) : 0;
 }
 
 /* ---- for programs ---- */
@@ -146,7 +179,7 @@ static int print_object(json_t *root)
 }
 
 /* Of a file: its tensors, and the tokenizer that lies there. */
-static int add_contents(json_t *root, const struct subject *s, struct tokenizer **t)
+static int add_contents(json_t *root, const struct subject *s, const char *base, struct tokenizer **t)
 {
     char folder[PATH_SIZE];
     struct model_files f;
@@ -155,18 +188,19 @@ static int add_contents(json_t *root, const struct subject *s, struct tokenizer 
     TRY(model_folder(folder, s->path));
     TRY(tokenizer_open_in(t, folder));
     json_object_set_new(root, "tokenizer", tokenizer_to_object(*t));
-    TRY(model_open(&f, s->path));
+    TRY(model_open_on(&f, s->path, base));
     int code = add_tensors(list, f.tensors);
+    if (!code && f.adapter) code = add_tensors(list, f.adapter->tensors);
     model_close(&f);
     return code;
 }
 
-static int print_json(const struct subject *s, const struct weights *w)
+static int print_json(const struct subject *s, const char *base, const struct weights *w)
 {
     json_t *root = json_pack("{s:s?, s:I}", "format", s->kind, "parameters", (json_int_t)model_parameters(w)), *config;
     struct tokenizer *t = NULL;
-    int code = *s->path ? add_contents(root, s, &t) : 0;
-    if (!code) code = config_to_json(s->model, &s->config, t ? tokenizer_end(t) : -1, &config);
+    int code = *s->path ? add_contents(root, s, base, &t) : 0;
+    if (!code) code = config_to_json(s->files.model, &s->files.config, t ? tokenizer_end(t) : -1, &config);
     tokenizer_free(t);
     if (code) json_decref(root);
     else json_object_set_new(root, "config", config);
@@ -207,17 +241,18 @@ static int info(struct options *options, int argc, char **argv)
 {
     const struct info_options *o = options->values;
     struct subject s = { 0 };
-    struct weights *w;
+    struct weights *w = NULL;
     struct plan *p;
     char folder[PATH_SIZE];
     if (argc && is_data(folder, argv[0])) return tell_data(folder, o->json);
     TRY(cpu_init(NULL, (int)o->s.threads));
-    TRY(find_subject(o, argc, argv, &s));
-    TRY(weights_new(&w, &cpu_backend, strcmp(o->phase, "infer") ? TRAINED : FROZEN));
-    int code = plan_it(o, &s, w, &p);
+    int code = find_subject(o, argc, argv, &s);
+    if (!code) code = open_weights(o, &s.files, &w);
+    if (!code) code = plan_it(o, &s.files, w, &p);
     if (!code) weights_measure(w);
-    if (!code) code = o->json ? print_json(&s, w) : print(o, &s, w, p);
+    if (!code) code = o->json ? print_json(&s, o->s.base, w) : print(o, &s, w, p);
     weights_free(w);
+    model_close(&s.files);
     return code;
 }
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cpu/cpu.h"
+#include "model/adapter.h"
 #include "train/calibrate.h"
 #include "train/checkpoint.h"
 #include "train/fit.h"
@@ -33,6 +34,7 @@ static const double COMPUTE_OPTIMAL = 20;
 struct outlook {
     const struct settings *s;
     struct dataset data; int has_data;
+    struct model_files files;            /* opened only where adapters are trained */
     struct trainer_options o;
     struct trainer trainer;              /* planned, not placed */
     struct memory_table level[4];        /* with --recompute=0 .. 3 */
@@ -42,19 +44,46 @@ struct outlook {
 
 /* ---- the model ---- */
 
+static int find_whole(struct outlook *k, const char *from)
+{
+    if (!strcmp(from, "scratch") || train_known(from, &k->o.config)) return 0;
+    TRY(model_describe(&k->o.model, &k->o.config, from, NULL));
+    config_crop(k->o.model, &k->o.config, k->s->block_size);
+    return 0;
+}
+
+/* What stays in the file of its base is known when that is open; of a GPT-2 that is not here nothing does. */
+static int find_adapted(struct outlook *k, const char *from)
+{
+    struct model_files *f = &k->files;
+    FAIL_IF(!strcmp(from, "scratch"), E_USAGE, "--lora_rank: adapters need a model that they adapt; --init_from=MODEL names it");
+    if (path_is_dir(from) || path_is_file(from)) {
+        TRY(model_open_on(f, from, k->s->base));
+        config_crop(f->model, &f->config, k->s->block_size);
+    } else {
+        TRY(find_whole(k, from));
+        f->model = k->o.model;
+        f->config = k->o.config;
+    }
+    TRY(train_adapter(k->s, f));
+    k->o.model = f->model;
+    k->o.config = f->config;
+    k->o.lora = f->adapter->lora;
+    k->o.base = f->tensors;
+    return 0;
+}
+
 static int find_model(struct outlook *k, struct text *notices)
 {
+    int adapts;
     const struct settings *s = k->s;
     const char *from = s->init_from;
     k->has_data = !dataset_open(&k->data, s->dataset);
     if (!k->has_data) text_format(notices, "no data yet: %s; %s vocabulary is assumed\n", error_text(), s->vocab_size ? "that" : "GPT-2's");
     train_config(s, k->has_data ? k->data.vocab : 0, &k->o.model, &k->o.config);
     if (!strcmp(from, "resume")) from = s->out_dir;
-    if (!strcmp(from, "scratch")) return 0;
-    if (train_known(from, &k->o.config)) return 0;
-    TRY(model_describe(&k->o.model, &k->o.config, from));
-    config_crop(k->o.model, &k->o.config, s->block_size);
-    return 0;
+    TRY(adapter_look(from, &adapts));
+    return adapts || s->lora_rank ? find_adapted(k, from) : find_whole(k, from);
 }
 
 static int measure_levels(struct outlook *k)
@@ -78,6 +107,7 @@ static int look_ahead(struct outlook *k, struct options *options)
     TRY(fit(options, &k->o, options->notices));
     TRY(measure_levels(k));
     TRY(trainer_plan(&k->trainer, &k->o));
+    TRY(adapter_check_layers(k->trainer.weights, k->o.model, &k->o.lora, "--lora_targets"));
     k->tokens = (double)(s->gradient_accumulation_steps * s->batch_size) * (double)k->o.block;
     k->all = k->tokens * (double)s->max_iters;
     k->parameters = (double)model_parameters(k->trainer.weights);
@@ -141,14 +171,26 @@ static void print_parts(const struct outlook *k, struct text *t)
 
 static double mib(size_t bytes) { return (double)bytes / 1048576; }
 
+static void print_trained(const struct outlook *k, struct text *t)
+{
+    double trained = (double)model_trained(k->trainer.weights);
+    if (!k->files.adapter) return;
+    text_add(t, "trained     ");
+    screen_number(t, trained);
+    text_format(t, " of them (%.2f%%): ", 100 * trained / k->parameters);
+    adapter_describe(k->files.adapter, t);
+    text_add(t, "\n");
+}
+
 static void print_memory(const struct outlook *k, struct text *t)
 {
     const struct memory_table *m = &k->trainer.memory;
     struct keep keep;
     text_format(t, "memory      %.1f MiB: weights %.1f, gradients %.1f, moments %.1f, activations %.1f", mib(m->all), mib(m->parameters), mib(m->gradients), mib(m->moments), mib(m->activations));
     if (m->states) text_format(t, ", keys and values of samples %.1f", mib(m->states));
-    text_format(t, ", the rest %.1f\n", mib(m->inputs + m->program));
-    text_format(t, "            with --recompute=0 to 3 %.1f, %.1f, %.1f, %.1f MiB; %.0f are free\n", mib(k->level[0].all), mib(k->level[1].all), mib(k->level[2].all), mib(k->level[3].all), mib(m->available));
+    text_format(t, ", the rest %.1f", mib(m->inputs + m->program));
+    if (m->mapped) text_format(t, "; %.1f more stay in the model's file", mib(m->mapped));
+    text_format(t, "\n            with --recompute=0 to 3 %.1f, %.1f, %.1f, %.1f MiB; %.0f are free\n", mib(k->level[0].all), mib(k->level[1].all), mib(k->level[2].all), mib(k->level[3].all), mib(m->available));
     if (!keep_parse(&keep, k->s->keep))
         text_format(t, "disk        %.1f MiB a checkpoint, %lld at once at most\n", mib(checkpoint_bytes(&k->trainer)), (long long)keep_most(&keep, k->s->max_iters, k->s->eval_interval));
 }
@@ -160,14 +202,21 @@ static void print_arithmetic(const struct outlook *k, struct text *t)
     text_format(t, " tokens, %.3g in all\n", k->flops * k->all);
 }
 
-static void print_tokens(const struct outlook *k, struct text *t)
+static void print_optimum(const struct outlook *k, struct text *t)
 {
     double optimal = COMPUTE_OPTIMAL * k->parameters;
-    text_add(t, "tokens      ");
-    screen_number(t, k->all);
-    text_format(t, " in %lld iterations: %.3g a parameter, where %.0f are compute-optimal (", (long long)k->s->max_iters, k->all / k->parameters, COMPUTE_OPTIMAL);
+    text_format(t, ": %.3g a parameter, where %.0f are compute-optimal (", k->all / k->parameters, COMPUTE_OPTIMAL);
     screen_number(t, optimal);
     text_format(t, " tokens, %.0f iterations)\n", ceil(optimal / k->tokens));
+}
+
+static void print_tokens(const struct outlook *k, struct text *t)
+{
+    text_add(t, "tokens      ");
+    screen_number(t, k->all);
+    text_format(t, " in %lld iterations", (long long)k->s->max_iters);
+    if (k->files.adapter) text_add(t, "\n");
+    else print_optimum(k, t);
     if (k->has_data) text_format(t, "            %.3g times through %s\n", k->all / (double)k->data.split[SPLIT_TRAIN].n, k->data.folder);
 }
 
@@ -187,6 +236,7 @@ static void print(const struct outlook *k, struct text *t)
     config_describe(k->o.model, &k->o.config, t);
     text_add(t, "\n");
     print_parts(k, t);
+    print_trained(k, t);
     print_memory(k, t);
     print_arithmetic(k, t);
     print_tokens(k, t);
@@ -213,6 +263,7 @@ static int plan(struct options *options, int argc, char **argv)
     if (t.size) fputs(t.at, stdout);
     text_free(&t);
     trainer_close(&k.trainer);
+    model_close(&k.files);
     dataset_close(&k.data);
     return code;
 }

@@ -14,7 +14,7 @@
 #include "model/hub.h"
 
 struct sample_options {
-    const char *out_dir, *init_from, *start, *stop, *crop, *tokenizer, *device, *dtype;
+    const char *out_dir, *init_from, *start, *stop, *crop, *tokenizer, *base, *device, *dtype;
     int64_t num_samples, max_new_tokens, top_k, seed, threads;
     double temperature, top_p, min_p, repetition_penalty;
     int greedy, stream, past_end, compile;
@@ -25,6 +25,7 @@ static const struct option table[] = {
     { FIELD(out_dir), .kind = OPTION_TEXT, .initial = "out", .group = "model", .help = "a run folder, or any model folder; the same as MODEL" },
     { FIELD(init_from), .kind = OPTION_TEXT, .initial = "resume", .group = "model", .help = "resume: the model in out_dir; else a model folder, or gpt2 ... gpt2-xl" },
     { FIELD(tokenizer), .kind = OPTION_TEXT, .initial = "auto", .group = "model", .help = "auto: the model folder's own; else gpt2, or a file" },
+    { FIELD(base), .kind = OPTION_TEXT, .initial = NULL, .group = "model", .help = "of an adapter: the model that it adapts, if it is not where that says" },
     { FIELD(start), .kind = OPTION_TEXT, .initial = NULL, .group = "text", .help = "the prompt, or FILE:path; by default a line break, or the end-of-text token where the tokenizer has one" },
     { FIELD(num_samples), .kind = OPTION_INT, .initial = "10", .least = 1, .most = 1 << 20, .group = "text", .help = "how many texts" },
     { FIELD(max_new_tokens), .kind = OPTION_INT, .initial = "500", .least = 1, .most = 1 << 30, .group = "text", .help = "tokens of each, prompt not counted" },
@@ -180,8 +181,8 @@ static int open_and_sample(const struct sample_options *o, const char *folder, c
     const struct model *m;
     struct config c;
     struct engine e;
-    TRY(model_describe(&m, &c, folder));
-    struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = streams_for(o, &c), .context = cli_context(&c, notices),
+    TRY(model_describe(&m, &c, folder, o->base));
+    struct engine_options eo = { .type = strcmp(o->dtype, "bfloat16") ? F32 : BF16, .streams = streams_for(o, &c), .context = cli_context(&c, notices), .base = o->base,
                                  .tokenizer = strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL };
     cli_notices(notices);
     TRY(engine_open(&e, folder, &eo));
@@ -211,5 +212,5 @@ static int sample_from_model(struct options *options, int argc, char **argv)
 int verb_sample(int argc, char **argv)
 {
     struct sample_options o;
-    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, 0, "nib sample [MODEL] [--key=value ...]\n\nWrites texts to standard output. MODEL is a run folder, any model folder, or gpt2 ... gpt2-xl.\n\n", sample_from_model }, &o, argc, argv);
+    return cli_run(&(struct command){ CLI_TABLE(table), 0, 1, 0, "nib sample [MODEL] [--key=value ...]\n\nWrites texts to standard output. MODEL is a run folder, any model folder, an adapter's, or gpt2 ... gpt2-xl.\n\n", sample_from_model }, &o, argc, argv);
 }

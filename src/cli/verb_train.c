@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cpu/cpu.h"
+#include "model/adapter.h"
 #include "text/packing.h"
 #include "text/prepare.h"
 #include "train/autosize.h"
@@ -45,8 +46,22 @@ struct show { const struct options *options; struct curve curve; double val, sec
 
 static double mib(size_t bytes) { return (double)bytes / 1048576; }
 
-static void show_model(struct text *t, const struct trainer *r)
+static void show_adapters(struct text *t, const struct train_event *e)
 {
+    const struct weights *w = e->trainer->weights;
+    double all = (double)model_parameters(w), trained = (double)model_trained(w);
+    text_add(t, "\n         ");
+    adapter_describe(e->adapter, t);
+    text_add(t, "\n         ");
+    screen_number(t, trained);
+    text_add(t, " parameters are trained, ");
+    screen_number(t, all - trained);
+    text_format(t, " stay as they are (%.2f%%)\n", 100 * trained / all);
+}
+
+static void show_model(struct text *t, const struct train_event *e)
+{
+    const struct trainer *r = e->trainer;
     size_t matrices = 0, vectors = 0;
     int n_matrices = 0, n_vectors = 0;
     for (const struct param *p = r->weights->param; p; p = p->next) {
@@ -55,6 +70,10 @@ static void show_model(struct text *t, const struct trainer *r)
     }
     text_add(t, "model    ");
     config_describe(r->o.model, &r->o.config, t);
+    if (e->adapter) {
+        show_adapters(t, e);
+        return;
+    }
     text_add(t, "\n         ");
     screen_number(t, (double)(matrices + vectors));
     text_add(t, " parameters: ");
@@ -85,6 +104,7 @@ static void show_machine(struct text *t, const struct trainer *r)
     text_format(t, "memory   %.1f MiB: weights %.1f, gradients %.1f, moments %.1f, activations %.1f", mib(m->all), mib(m->parameters), mib(m->gradients), mib(m->moments), mib(m->activations));
     if (m->states) text_format(t, ", keys and values of samples %.1f", mib(m->states));
     text_format(t, ", the rest %.1f", mib(m->inputs + m->program));
+    if (m->mapped) text_format(t, "; %.1f more stay in the model's file", mib(m->mapped));
     if (m->available) text_format(t, "; %.0f free", mib(m->available));
     text_format(t, "\nmachine  %s, %d thread%s, %s kernels, %s activations, peak %.0f GFLOP/s\n", cpu_model(), cpu_threads(), cpu_threads() > 1 ? "s" : "", cpu_isa(),
                 dtype_name(r->o.type), cpu_peak(F32) / 1e9);
@@ -108,7 +128,7 @@ static void show_time(struct text *t, const struct show *w, const struct train_e
 static void show_start(struct show *w, const struct train_event *e)
 {
     struct text t = { 0 };
-    show_model(&t, e->trainer);
+    show_model(&t, e);
     show_data(&t, e);
     show_machine(&t, e->trainer);
     show_time(&t, w, e);

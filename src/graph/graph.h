@@ -116,8 +116,8 @@ struct param {
 
 struct state { const char *name; int64_t cols; enum dtype type; size_t at; struct state *next; };
 
-/* LoRA: y of each named block gains alpha / rank * B (A x); the base is then not trained. */
-struct lora { int rank; float alpha, dropout; const char *const *targets; int n_targets; };
+/* LoRA: y of a layer gains scale * B (A x), by the first whose `layer` is its name or the last words of it; the base is not trained. */
+struct lora { const struct low_rank { const char *layer; int rank; float scale; } *adapt; int n; float dropout; };
 
 struct weights {
     const struct backend *backend;
@@ -142,7 +142,7 @@ struct weights {
 
 int  weights_new(struct weights **w, const struct backend *b, enum use use);
 void weights_free(struct weights *w);                                /* its graphs and plans too */
-void weights_lora(struct weights *w, const struct lora *l);          /* before graphs are opened; names are kept by reference */
+void weights_lora(struct weights *w, const struct lora *l);          /* before graphs are opened; what it points to is kept by reference */
 /* A tensor that lies in a file: parameters made after this call whose blocks are all offered run where the blocks lie.
  * turned: a matrix that lies the other way round than it will be asked for. */
 int  weights_offer(struct weights *w, const char *block, enum dtype type, int turned, const void *p);

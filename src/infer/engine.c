@@ -3,13 +3,15 @@
 
 #include "base/error.h"
 #include "cpu/cpu.h"
+#include "model/adapter.h"
 
 static int open_tokenizer(struct engine *e, const char *path, const char *name)
 {
     char folder[PATH_SIZE];
-    if (!name) return tokenizer_of_model(&e->tokenizer, path);
     TRY(model_folder(folder, path));
-    return tokenizer_find(&e->tokenizer, name, folder);
+    if (name) return tokenizer_find(&e->tokenizer, name, folder);
+    TRY(tokenizer_of_model(&e->tokenizer, path));
+    return e->tokenizer || !e->files.adapter ? 0 : tokenizer_of_model(&e->tokenizer, e->files.adapter->home);
 }
 
 static int plan_eval(struct engine *e, const struct engine_options *o)
@@ -34,9 +36,19 @@ static int plan_all(struct engine *e, const struct engine_options *o)
     return 0;
 }
 
+/* An adapter runs beside its base, which stays where it is. */
+static int check_weights(const struct engine *e, const char *path)
+{
+    const struct adapter *a = e->files.adapter;
+    TRY(model_check_weights(e->weights, e->model, e->files.tensors, path));
+    if (!a) return 0;
+    TRY(adapter_check_layers(e->weights, e->model, &a->lora, path));
+    return adapter_check(e->weights, e->model, a->tensors, path);
+}
+
 static int open_all(struct engine *e, const char *path, const struct engine_options *o)
 {
-    TRY(model_open(&e->files, path));
+    TRY(model_open_on(&e->files, path, o->base));
     e->model = e->files.model;
     e->config = e->files.config;
     TRY(open_tokenizer(e, path, o->tokenizer));
@@ -45,11 +57,13 @@ static int open_all(struct engine *e, const char *path, const struct engine_opti
             tokenizer_vocab(e->tokenizer), (long long)e->config.vocab);
     TRY(weights_new(&e->weights, &cpu_backend, MAPPED));
     e->weights->frozen_type = o->type;
+    if (e->files.adapter) weights_lora(e->weights, &e->files.adapter->lora);
     TRY(model_offer_weights(e->weights, e->model, e->files.tensors));
     TRY(plan_all(e, o));
-    TRY(model_check_weights(e->weights, e->model, e->files.tensors, path));     /* before memory is taken by the word of config.json alone */
+    TRY(check_weights(e, path));                             /* before memory is taken by the word of config.json alone */
     TRY(weights_place(e->weights));
-    return model_load_weights(e->weights, e->model, e->files.tensors, path);
+    TRY(model_load_weights(e->weights, e->model, e->files.tensors, path));
+    return e->files.adapter ? adapter_load(e->weights, e->model, e->files.adapter->tensors, path) : 0;
 }
 
 static int make_all(struct engine *e, uint64_t seed, const struct engine_options *o)

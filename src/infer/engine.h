@@ -11,7 +11,8 @@ struct engine_options {
     int64_t rows;                        /* an evaluation plan of so many rows; 0: none */
     int64_t scores;                      /* a scorer by runs of so many rows; 0: none */
     int64_t context;                     /* at most so many positions; 0: all the model has */
-    const char *tokenizer;               /* NULL: the model's own (tokenizer_of_model); else a path or "gpt2" */
+    const char *tokenizer;               /* NULL: the model's own (tokenizer_of_model; of an adapter's that has none, the base's); else a path or "gpt2" */
+    const char *base;                    /* of an adapter, if not what that says; NULL: that */
 };
 
 struct engine {

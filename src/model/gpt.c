@@ -86,7 +86,8 @@ static const struct key keys[] = {
 };
 
 const struct model model_gpt2 = {
-    .name = "gpt2", .build = gpt, .init = init, .keys = { keys }, .prefix = "transformer.", .files_have_biases = 1, .table = "wte.weight", .positions = "wpe.weight",
+    .name = "gpt2", .build = gpt, .init = init, .keys = { keys }, .prefix = "transformer.", .files_have_biases = 1, .table = "wte.weight",
+    .dense = "attn.c_attn,attn.c_proj,mlp.c_fc,mlp.c_proj", .adapted = "c_attn", .layout = IN_OUT, .positions = "wpe.weight",
     .base = { .tied = 1, .eps = 1e-5, .bias = 1, .activation = GELU_TANH },
     .constants = "{\"architectures\": [\"GPT2LMHeadModel\"], \"initializer_range\": 0.02, \"torch_dtype\": \"float32\"}",
 };

@@ -19,12 +19,15 @@ static int is_known(const char *name)
 
 static int has_model(const char *folder)
 {
+    static const char *const files[] = { "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin" };
     char path[PATH_SIZE];
+    int has = 0;
     if (path_join(path, folder, "config.json") || !path_is_file(path)) return 0;
-    return !path_join(path, folder, "model.safetensors") && path_is_file(path);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) has |= !path_join(path, folder, files[i]) && path_is_file(path);
+    return has;
 }
 
-/* ---- Hugging Face's cache: models--ORG--NAME/snapshots/COMMIT/ ---- */
+/* ---- Hugging Face's cache: models--OWNER--NAME/snapshots/COMMIT/ ---- */
 
 static int hub_folder(char folder[PATH_SIZE])
 {
@@ -48,10 +51,12 @@ static int in_snapshots(char folder[PATH_SIZE], const char *snapshots)
 static int in_hub(char folder[PATH_SIZE], const char *name)
 {
     static const char *const owners[] = { "openai-community--", "" };
-    char hub[PATH_SIZE], sub[128], snapshots[PATH_SIZE];
+    const char *slash = strchr(name, '/');
+    char hub[PATH_SIZE], sub[256], snapshots[PATH_SIZE];
     if (!hub_folder(hub)) return 0;
     for (int i = 0; i < 2; i++) {
-        snprintf(sub, sizeof sub, "models--%s%s/snapshots", owners[i], name);
+        int n = slash ? snprintf(sub, sizeof sub, "models--%.*s--%s/snapshots", (int)(slash - name), name, slash + 1) : snprintf(sub, sizeof sub, "models--%s%s/snapshots", owners[i], name);
+        if (n >= (int)sizeof sub) return 0;
         if (!path_join(snapshots, hub, sub) && in_snapshots(folder, snapshots)) return 1;
     }
     return 0;
@@ -73,9 +78,20 @@ static int download(const char *folder, const char *name, void (*progress)(void 
     return 0;
 }
 
+/* "OWNER/NAME", as the hub has them. */
+static int is_owned(const char *name)
+{
+    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    return n && name[0] != '.' && name[n] == '/' && name[n + 1] && name[n + 1] != '.' && !strchr(name + n + 1, '/');
+}
+
 int hub_find(char folder[PATH_SIZE], const char *name, void (*progress)(void *context, uint64_t now, uint64_t all), void *context)
 {
-    if (path_is_dir(name) || path_is_file(name) || !is_known(name)) {
+    static const char owner[] = "openai-community/";
+    int here = path_is_dir(name) || path_is_file(name);
+    if (!here && !strncmp(name, owner, strlen(owner)) && is_known(name + strlen(owner))) name += strlen(owner);
+    if (!here && is_owned(name) && in_hub(folder, name)) return 0;
+    if (here || !is_known(name)) {
         FAIL_IF(snprintf(folder, PATH_SIZE, "%s", name) >= PATH_SIZE, E_USAGE, "the name of the model is too long");
         FAIL_IF(!path_is_dir(folder) && !path_is_file(folder), E_IO, "%s: no such model folder or file (nor one of gpt2, gpt2-medium, gpt2-large, gpt2-xl)", name);
         return 0;

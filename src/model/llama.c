@@ -113,6 +113,7 @@ static const struct key qwen3_keys[] = {
     {                                                                                                                            \
         .name = type, .build = llama, .init = init, .keys = { common, own, rotary_keys }, .prefix = "", .table = "model.embed_tokens.weight", \
         .base = { .tied = 1, .eps = 1e-5, .theta = 1e4, .windows = 1, __VA_ARGS__ },                                             \
+        .dense = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", .adapted = "q_proj,v_proj",                              \
         .constants = "{\"architectures\": [\"" class "\"], \"hidden_act\": \"silu\", \"initializer_range\": 0.02, \"torch_dtype\": \"float32\"}", \
     }
 const struct model model_llama = FAMILY("llama", "LlamaForCausalLM", llama_keys, .qkv_bias = 0);

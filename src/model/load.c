@@ -39,7 +39,7 @@ int model_offer_weights(struct weights *w, const struct model *m, const struct t
     for (int i = 0; i < tensors_count(file); i++) {
         const struct file_tensor *t = tensors_at(file, i);
         int numbers = (t->type == F32 || t->type == BF16) && (uintptr_t)t->data % dtype_size(t->type) == 0;
-        if (!is_quantized(t->type) && !(numbers && w->frozen_type == F32)) continue;
+        if (!is_quantized(t->type) && !(numbers && (w->frozen_type == F32 || t->type == BF16))) continue;
         if (is_quantized(t->type)) w->state_type = BF16;     /* as fine as what they are made of */
         TRY(weights_offer(w, strncmp(t->name, m->prefix, prefix) ? t->name : t->name + prefix, t->type, t->turned, t->data));
     }
@@ -159,6 +159,21 @@ size_t model_parameters(const struct weights *w)
 {
     size_t n = 0;
     for (const struct param *p = w->param; p; p = p->next) n += param_size(p);
+    return n;
+}
+
+size_t model_trained(const struct weights *w)
+{
+    size_t n = 0;
+    for (const struct param *p = w->param; p; p = p->next) n += p->use == TRAINED ? param_size(p) : 0;
+    return n;
+}
+
+size_t model_mapped(const struct weights *w)
+{
+    size_t n = 0;
+    for (const struct param *p = w->param; p; p = p->next)
+        for (int i = 0; i < p->n_block && p->use == MAPPED; i++) n += dtype_bytes(p->block_type[i], (size_t)(p->block[i].out * p->in));
     return n;
 }
 

@@ -45,6 +45,8 @@ struct model {
     const char *prefix;                  /* "transformer.": files may have it before every name; ours do */
     int files_have_biases;               /* config.bias = 0 is written as biases of 0 */
     const char *table;                   /* of tokens */
+    const char *dense, *adapted;         /* the dense layers of a block, "attn.c_attn,..."; those that LoRA adapts if nobody says otherwise */
+    enum layout layout;                  /* of dense layers in files */
     const char *positions;               /* the table that may be cropped to a smaller context; NULL: they are rotary */
 };
 
@@ -73,18 +75,22 @@ void config_describe(const struct model *m, const struct config *c, struct text 
 
 struct tensors;
 struct file_tensor;
+struct adapter;
 struct model_files {
     const struct model *model;
     struct config config;
     struct tensors *tensors;             /* named and laid out as Hugging Face's */
     const char *kind;                    /* of file: "safetensors" */
+    struct adapter *adapter;             /* NULL, or what is opened on top of it (adapter.h) */
 };
 
 /* Whatever holds a model: a folder by transformers, its weights in one safetensors file, in several, or in pytorch_model.bin; a folder
- * or file by nanoGPT (ckpt.pt); a file by llm.c or llama2.c, or one in GGUF.  E_DATA says what a file is that cannot be used; E_IO: there is none. */
+ * or file by nanoGPT (ckpt.pt); a file by llm.c or llama2.c, or one in GGUF; a folder by PEFT, with the model that it adapts.  E_DATA says what a file
+ * is that cannot be used; E_IO: there is none. */
 int  model_open(struct model_files *f, const char *path);
+int  model_open_on(struct model_files *f, const char *path, const char *base);           /* base: of an adapter, wherever it says that is; NULL: there */
 void model_close(struct model_files *f);
-int  model_describe(const struct model **m, struct config *c, const char *path);     /* its configuration alone, at once */
+int  model_describe(const struct model **m, struct config *c, const char *path, const char *base);       /* its configuration alone, at once */
 int  model_kind(const char **kind, const char *path);                    /* model_files' kind, at once */
 int  model_folder(char folder[PATH_SIZE], const char *path);             /* where its other files are: path, or where that file lies */
 
@@ -157,5 +163,7 @@ int  model_save_weights(const struct weights *w, const struct model *m, const st
 int  model_save_ranges(const struct weights *w, const struct model *m, const float *const *range, const char *const *label, int n, const char *path, char sha256[65]);
 int  model_load_range(const struct weights *w, const struct model *m, float *range, const char *label, const struct tensors *file, const char *what);
 size_t model_parameters(const struct weights *w);                        /* elements */
+size_t model_trained(const struct weights *w);                           /* ... of those that are trained */
+size_t model_mapped(const struct weights *w);                            /* bytes of those that stay in a file */
 
 #endif

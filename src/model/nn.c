@@ -5,30 +5,26 @@
 #include <string.h>
 
 #include "graph/graph.h"
+#include "model/adapter.h"
 
 enum { MAX_NAME = 192, MAX_BLOCKS = 8 };
 
-/* ---- LoRA (Hu et al. 2021): y + alpha / rank * B (A x) ---- */
-
-static const struct lora *adapts(const graph *g, const char *name)       /* by the last word of the layer's name */
-{
-    const struct lora *l = graph_lora(g);
-    const char *dot = strrchr(name, '.'), *word = dot ? dot + 1 : name;
-    for (int i = 0; i < l->n_targets; i++)
-        if (!strcmp(l->targets[i], word)) return l;
-    return NULL;
-}
+/* ---- LoRA (Hu et al. 2021): y + scale * B (A x) ---- */
 
 static tensor *adapt(tensor *x, tensor *y, const char *name)
 {
-    const struct lora *l = y ? adapts(x->g, name) : NULL;
-    if (!l) return y;
-    char a_name[MAX_NAME], b_name[MAX_NAME];
+    char full[MAX_NAME], a_name[MAX_NAME], b_name[MAX_NAME];
+    if (!y) return NULL;
+    const struct lora *l = graph_lora(x->g);
+    snprintf(full, sizeof full, "%s%s", graph_prefix(x->g), name);
+    const struct low_rank *r = lora_of(l, full);
+    if (!r) return y;
     snprintf(a_name, sizeof a_name, "%s.lora_A.weight", name);
     snprintf(b_name, sizeof b_name, "%s.lora_B.weight", name);
-    tensor *a = t_adapter(x->g, a_name, x->cols, l->rank), *b = t_adapter(x->g, b_name, l->rank, y->cols);
+    tensor *a = t_adapter(x->g, a_name, x->cols, r->rank), *b = t_adapter(x->g, b_name, r->rank, y->cols);
+    if (a && b) a->param->decay = b->param->decay = 1;                             /* matrices also if the rank is 1 */
     tensor *low = t_linear(nn_drop(x, l->dropout, a_name), a, NULL, x->type);      /* (N, rank) */
-    low = t_scale(low, l->alpha / (float)l->rank);
+    low = t_scale(low, r->scale);
     tensor *delta = t_linear(low, b, NULL, y->type);                               /* (N, out) */
     return t_add(y, delta);
 }

@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "file/safetensors.h"
 #include "file/torch.h"
+#include "model/adapter.h"
+#include "model/hub.h"
 #include "model/model.h"
 
 enum { INDEX_BYTES = 64 << 20 };
@@ -150,33 +152,76 @@ static int open_form(struct model_files *f, const struct form *k, const char *fi
     return 0;
 }
 
-int model_open(struct model_files *f, const char *path)
+/* ---- an adapter, and the model that it adapts ---- */
+
+/* Where the base is: as somebody asks, else where its maker had it. */
+static int find_base(struct adapter *a, const char *path, const char *base)
+{
+    const char *name = base ? base : a->base;
+    int adapts;
+    FAIL_IF(!*name, E_USAGE, "%s is an adapter that does not say of which model; --base=MODEL says it", path);
+    int code = hub_find(a->home, name, NULL, NULL);
+    if (code) return error_prefix(code, "%s adapts a model that was not found; --base=MODEL says where it is", path);
+    TRY(adapter_look(a->home, &adapts));
+    FAIL_IF(adapts, E_MODEL, "%s, which %s adapts, is an adapter itself; merge it: nib export %s --to=hf --out=MERGED, then give --base=MERGED", name, path, name);
+    return 0;
+}
+
+static int open_whole(struct model_files *f, const char *path)
 {
     const struct form *k = NULL;
     char file[PATH_SIZE];
-    *f = (struct model_files){ 0 };
     TRY(find_form(&k, file, path));
-    int failed = open_form(f, k, file);
+    return open_form(f, k, file);
+}
+
+static int open_base(struct model_files *f, struct adapter *a, const char *path, const char *base)
+{
+    TRY(find_base(a, path, base));
+    TRY(open_whole(f, a->home));
+    return adapter_open_tensors(a, f->model, path);
+}
+
+static int open_adapted(struct model_files *f, const char *path, const char *base)
+{
+    struct adapter *a;
+    TRY(adapter_read(&a, path));
+    int failed = open_base(f, a, path, base);
+    f->adapter = a;                                          /* not before: whoever opens a base begins with an empty f */
+    return failed;
+}
+
+int model_open_on(struct model_files *f, const char *path, const char *base)
+{
+    int adapts;
+    *f = (struct model_files){ 0 };
+    TRY(adapter_look(path, &adapts));
+    int failed = adapts ? open_adapted(f, path, base) : open_whole(f, path);
     if (failed) model_close(f);
     return failed;
 }
+
+int model_open(struct model_files *f, const char *path) { return model_open_on(f, path, NULL); }
 
 int model_kind(const char **kind, const char *path)
 {
     const struct form *k = NULL;
     char file[PATH_SIZE];
-    TRY(find_form(&k, file, path));
-    *kind = k->kind;
+    int adapts;
+    TRY(adapter_look(path, &adapts));
+    if (!adapts) TRY(find_form(&k, file, path));
+    *kind = adapts ? "PEFT's adapter" : k->kind;
     return 0;
 }
 
 void model_close(struct model_files *f)
 {
     tensors_close(f->tensors);
+    adapter_close(f->adapter);
     *f = (struct model_files){ 0 };
 }
 
-int model_describe(const struct model **m, struct config *c, const char *path)
+static int describe_whole(const struct model **m, struct config *c, const char *path)
 {
     const struct form *k = NULL;
     char file[PATH_SIZE], folder[PATH_SIZE];
@@ -186,4 +231,17 @@ int model_describe(const struct model **m, struct config *c, const char *path)
     if (k->describe) return k->describe(m, c, file);
     TRY(model_folder(folder, file));
     return config_read(m, c, folder);
+}
+
+int model_describe(const struct model **m, struct config *c, const char *path, const char *base)
+{
+    struct adapter *a;
+    int adapts;
+    TRY(adapter_look(path, &adapts));
+    if (!adapts) return describe_whole(m, c, path);
+    TRY(adapter_read(&a, path));
+    int code = find_base(a, path, base);
+    if (!code) code = describe_whole(m, c, a->home);
+    adapter_close(a);
+    return code;
 }

@@ -5,16 +5,18 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "file/safetensors.h"
+#include "model/adapter.h"
 #include "model/model.h"
 
-/* What each tensor of the file is filled from: a block of a parameter in one of the weights' ranges, or zeros. */
-struct source { const struct param *p; int block; const float *range; };
-struct saving { const struct weights *w; const struct model *m; struct file_tensor *t; struct source *from; int n; struct arena names; };
+/* What each tensor of the file is filled from: a block of a parameter in one of the weights' ranges, or in a base, if that has data, with the adapter, or zeros. */
+struct source { const struct param *p; int block; const float *range; struct file_tensor base; };
+struct saving { const struct weights *w; const struct model *m; const struct adapter *adapter; struct file_tensor *t; struct source *from; int n; struct arena names; };
 
 static int fill(void *context, int i, void *buffer)
 {
     const struct saving *s = context;
     const struct source *from = &s->from[i];
+    if (from->base.data) return adapter_merge(s->adapter, s->m, from->p, from->block, &from->base, buffer);
     if (from->p) weights_get(s->w, from->p, from->block, from->range, buffer);
     else memset(buffer, 0, s->t[i].size);
     return 0;
@@ -32,7 +34,7 @@ static void add_param(struct saving *s, const struct param *p, const float *rang
     for (int i = 0; i < p->n_block && p->use == TRAINED; i++) {
         int64_t out = p->block[i].out;
         const char *name = arena_format(&s->names, "%s%s%s", label, prefix, p->block[i].name);
-        add(s, name, p->in == 1 ? 1 : 2, p->layout == IN_OUT ? p->in : out, p->layout == IN_OUT ? out : p->in, (struct source){ p, i, range });
+        add(s, name, p->in == 1 ? 1 : 2, p->layout == IN_OUT ? p->in : out, p->layout == IN_OUT ? out : p->in, (struct source){ .p = p, .block = i, .range = range });
     }
 }
 
@@ -82,9 +84,19 @@ int model_sketch(struct weights **w, const struct model_files *f)
     return model_check_weights(*w, f->model, f->tensors, "the model");
 }
 
+/* Tensor i is made of t and the adapter when its turn comes. */
+static void add_adapter(struct saving *s, int i, const struct file_tensor *t)
+{
+    s->from[i].base = *t;
+    s->t[i].data = NULL;
+    s->t[i].type = adapter_merged_type(t->type);
+    s->t[i].size = (size_t)(s->from[i].p->block[s->from[i].block].out * s->from[i].p->in) * dtype_size(s->t[i].type);
+}
+
 /* What is saved of the sketch, each tensor with the type and the data that the files have, but widened and in the family's layout; in memory. */
 static int list(struct saving *s, const struct model_files *f, struct arena *memory)
 {
+    int adapted = 0;
     for (const struct param *p = s->w->param; p; p = p->next) {
         int from = s->n;
         add_param(s, p, NULL, "");
@@ -95,9 +107,12 @@ static int list(struct saving *s, const struct model_files *f, struct arena *mem
             s->t[i].data = t.data;
             s->t[i].size = t.size;
             if (f->model->positions && !strcmp(p->name, f->model->positions)) s->t[i].size = param_size(p) * dtype_size(t.type);
+            if (adapter_has(f->adapter, p->block[i - from].name)) add_adapter(s, i, &t), adapted++;
         }
     }
-    return s->names.failed ? error_set(E_MEMORY, __FILE__, __LINE__, "no memory for the names of weights") : 0;
+    FAIL_IF(f->adapter && adapted < f->adapter->lora.n, E_DATA, "the adapter adapts layers that the model does not have: its are %s", f->model->dense);
+    FAIL_IF(s->names.failed, E_MEMORY, "no memory for the names of weights");
+    return 0;
 }
 
 int model_is_plain(const struct model_files *f, const char *tool)
@@ -114,7 +129,17 @@ static int open_list(struct saving *s, struct weights **w, const struct model_fi
 {
     TRY(model_sketch(w, f));
     TRY(open_saving(s, *w, f->model, 1));
+    s->adapter = f->adapter;
     return list(s, f, memory);
+}
+
+/* What would be made while it is written. */
+static int make_now(const struct saving *s, int i, struct arena *memory, struct file_tensor *t)
+{
+    void *data = s->from[i].base.data ? arena_take(memory, t->size) : NULL;
+    if (!data) return 0;                                     /* memory says so if there is none */
+    t->data = data;
+    return fill((void *)(uintptr_t)s, i, data);
 }
 
 int model_write(const struct model_files *f, const char *path, char sha256[65])
@@ -137,7 +162,11 @@ int model_list(const struct model_files *f, struct arena *memory, struct file_te
     int code = open_list(&s, &w, f, memory);
     *n = code ? 0 : s.n;
     *t = arena_take(memory, (size_t)*n * sizeof **t);
-    for (int i = 0; *t && i < *n; i++) (*t)[i] = s.t[i], (*t)[i].name = arena_copy(memory, s.t[i].name);
+    for (int i = 0; *t && i < *n && !code; i++) {
+        (*t)[i] = s.t[i];
+        (*t)[i].name = arena_copy(memory, s.t[i].name);
+        code = make_now(&s, i, memory, &(*t)[i]);
+    }
     if (!code && memory->failed) code = error_set(E_MEMORY, __FILE__, __LINE__, "no memory for the names of weights");
     close_saving(&s);
     weights_free(w);

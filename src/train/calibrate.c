@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cpu/cpu.h"
+#include "model/adapter.h"
 #include "train/checkpoint.h"
 
 enum { LEAST_STEPS = 3 };
@@ -60,7 +61,9 @@ static int measure(struct trainer *t, const struct settings *s, double seconds, 
 {
     double first, one, two = 0, forward, batches = (double)s->batch_size / (double)t->o.batch;
     int64_t accumulate = s->gradient_accumulation_steps;
-    TRY(model_init_weights(t->weights, t->o.model, &t->o.config, 1));
+    if (t->o.base) TRY(model_load_weights(t->weights, t->o.model, t->o.base, "the model"));
+    else TRY(model_init_weights(t->weights, t->o.model, &t->o.config, 1));
+    if (t->o.lora.n) TRY(adapter_init(t->weights, 1));
     TRY(one_step(t, 1, &first));                             /* its memory comes to it */
     TRY(mean_step(t, 1, seconds / 2, &one, &p->measured));
     if (accumulate * batches > 1) TRY(mean_step(t, 2, seconds / 4, &two, &p->measured));

@@ -14,13 +14,14 @@
 #include "base/sums.h"
 #include "cpu/cpu.h"
 #include "file/safetensors.h"
+#include "model/adapter.h"
 #include "train/retention.h"
 #include "train/trace.h"
 
 static const char MODEL[] = "model.safetensors", OPTIMIZER[] = "optimizer.safetensors", TRAINER[] = "trainer.json";
 static const char *const MOMENT1 = "exp_avg.", *const MOMENT2 = "exp_avg_sq.";
 /* All that a checkpoint may consist of; what there is of the first few is a model folder. */
-static const char *const files[] = { "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "meta.pkl", MODEL, OPTIMIZER, TRAINER };
+static const char *const files[] = { "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "meta.pkl", ADAPTER_CONFIG, ADAPTER_MODEL, MODEL, OPTIMIZER, TRAINER };
 enum { FILES = sizeof files / sizeof *files, OF_MODEL = FILES - 2, JSON_BYTES = 1 << 20 };
 
 /* ---- trainer.json ---- */
@@ -112,8 +113,9 @@ static int progress_from_json(struct progress *p, const json_t *o, const char *w
 int checkpoint_describe(const char *folder, const struct model *m, const struct config *c, const struct surroundings *s)
 {
     char path[PATH_SIZE];
-    TRY(config_write(m, c, s->end, folder));
     if (s->tokenizer) TRY(tokenizer_save(s->tokenizer, folder));
+    if (s->adapter) return adapter_write(s->adapter, folder);        /* the rest is the base's to say */
+    TRY(config_write(m, c, s->end, folder));
     TRY(path_join(path, folder, "generation_config.json"));
     json_t *generation = s->end >= 0 ? json_pack("{s:I, s:I}", "bos_token_id", (json_int_t)s->end, "eos_token_id", (json_int_t)s->end) : json_object();
     int code = json_write(path, generation);
@@ -126,10 +128,12 @@ static int write_weights(const char *folder, const struct trainer *t, struct sum
 {
     const float *const ranges[] = { t->weights->moment1, t->weights->moment2 };
     const char *const labels[] = { MOMENT1, MOMENT2 };
+    const char *name = t->o.lora.n ? ADAPTER_MODEL : MODEL;
     char path[PATH_SIZE], sha256[65];
-    TRY(path_join(path, folder, MODEL));
-    TRY(model_save_weights(t->weights, t->o.model, &t->o.config, path, sha256));
-    TRY(sums_add(sums, MODEL, sha256));
+    TRY(path_join(path, folder, name));
+    if (t->o.lora.n) TRY(adapter_save(t->weights, t->o.model, path, sha256));
+    else TRY(model_save_weights(t->weights, t->o.model, &t->o.config, path, sha256));
+    TRY(sums_add(sums, name, sha256));
     TRY(path_join(path, folder, OPTIMIZER));
     TRY(model_save_ranges(t->weights, t->o.model, ranges, labels, 2, path, sha256));
     return sums_add(sums, OPTIMIZER, sha256);
@@ -142,6 +146,7 @@ static int write_trainer(const char *folder, const struct trainer *t, const stru
     json_object_set_new(root, "isa", json_string(cpu_isa()));
     json_object_set_new(root, "cpu", json_string(cpu_model()));
     json_object_set_new(root, "dtype", json_string(dtype_name(t->o.type)));
+    if (s->adapter) json_object_set_new(root, "base", json_string(s->base));
     json_object_set_new(root, "data", mark_to_json(&s->data));
     int code = path_join(path, folder, TRAINER);
     if (!code && !json_object_get(root, "data")) code = error_set(E_MEMORY, __FILE__, __LINE__, "no memory for %s", path);
@@ -199,7 +204,7 @@ int checkpoint_write(const char *out, const struct trainer *t, const struct surr
 size_t checkpoint_bytes(const struct trainer *t)
 {
     enum { A_TOKEN = 64, SMALL_FILES = 1 << 16 };            /* of JSON */
-    return 3 * sizeof(float) * model_parameters(t->weights) + A_TOKEN * (size_t)t->o.config.vocab + SMALL_FILES;
+    return 3 * sizeof(float) * model_trained(t->weights) + A_TOKEN * (size_t)t->o.config.vocab + SMALL_FILES;
 }
 
 /* ---- the run folder's own model ---- */
@@ -257,8 +262,10 @@ int checkpoint_publish(const char *out, int64_t iteration)
 
 int checkpoint_verify(const char *folder)
 {
-    static const char *const needed[] = { "config.json", MODEL, OPTIMIZER, TRAINER, NULL };
-    return sums_verify_folder(folder, needed);
+    static const char *const of_model[] = { "config.json", MODEL, OPTIMIZER, TRAINER, NULL }, *const of_adapter[] = { ADAPTER_CONFIG, ADAPTER_MODEL, OPTIMIZER, TRAINER, NULL };
+    int adapts;
+    TRY(adapter_look(folder, &adapts));
+    return sums_verify_folder(folder, adapts ? of_adapter : of_model);
 }
 
 int checkpoint_find(char folder[PATH_SIZE], const char *out, struct text *notices)
@@ -284,6 +291,7 @@ static int from_json(const json_t *root, struct progress *p, struct made_with *m
     TRY(progress_from_json(p, root, what));
     TRY(text_from_json(root, "isa", m->isa, sizeof m->isa, what));
     TRY(text_from_json(root, "dtype", m->dtype, sizeof m->dtype, what));
+    TRY(text_from_json(root, "base", m->base, sizeof m->base, what));
     return mark_from_json(&m->data, root, what);
 }
 
@@ -304,6 +312,18 @@ int checkpoint_made_with(const char *folder, struct made_with *m)
     return read_trainer(folder, &p, m);
 }
 
+static int read_weights(const char *folder, struct trainer *t)
+{
+    char path[PATH_SIZE];
+    struct tensors *file;
+    if (t->o.lora.n) return adapter_load_file(t->weights, t->o.model, folder);
+    TRY(path_join(path, folder, MODEL));
+    TRY(safetensors_open(&file, path));
+    int code = model_load_weights(t->weights, t->o.model, file, path);
+    tensors_close(file);
+    return code;
+}
+
 int checkpoint_progress(const char *folder, struct progress *p)
 {
     struct made_with ignored;
@@ -322,14 +342,10 @@ int checkpoint_read(const char *folder, struct trainer *t)
     char path[PATH_SIZE];
     struct made_with ignored;
     struct tensors *file;
-    TRY(path_join(path, folder, MODEL));
-    TRY(safetensors_open(&file, path));
-    int code = model_load_weights(t->weights, t->o.model, file, path);
-    tensors_close(file);
-    if (code) return code;
+    TRY(read_weights(folder, t));
     TRY(path_join(path, folder, OPTIMIZER));
     TRY(safetensors_open(&file, path));
-    code = model_load_range(t->weights, t->o.model, t->weights->moment1, MOMENT1, file, path);
+    int code = model_load_range(t->weights, t->o.model, t->weights->moment1, MOMENT1, file, path);
     if (!code) code = model_load_range(t->weights, t->o.model, t->weights->moment2, MOMENT2, file, path);
     tensors_close(file);
     return code ? code : read_trainer(folder, &t->progress, &ignored);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "model/adapter.h"
 #include "train/foreign.h"
 #include "train/run.h"
 
@@ -26,8 +27,9 @@ static int is_run(const char *out, int *is)
     size_t n;
     *is = 0;
     if (!path_is_dir(out)) return 0;
+    TRY(adapter_look(out, is));
     TRY(path_join(path, out, "model.safetensors"));
-    TRY(path_look(path, is));
+    if (!*is) TRY(path_look(path, is));
     TRY(steps_in(out, &steps, &n));
     free(steps);
     *is = *is || n > 0;
@@ -166,6 +168,7 @@ static int draw(struct run *r, int alive)
     struct text about = { 0 };
     char path[PATH_SIZE];
     config_describe(r->model, &r->config, &about);
+    if (r->around.adapter) text_add(&about, "; "), adapter_describe(r->around.adapter, &about);
     text_format(&about, "; %s", dataset_name(&r->data));
     page.about = about.at;
     int code = r->history.path[0] ? history_follow(&r->history) : history_open(&r->history, r->s->out_dir);

@@ -94,7 +94,7 @@ static void tidy(struct run *r)
     const struct progress *p = &r->trainer.progress;
     const char *out = r->s->out_dir;
     if (!r->published) r->published = !checkpoint_publish(out, p->best_iteration >= 0 ? p->best_iteration : p->iteration);
-    if (!r->published) run_happened(r, "save_failed", "%s/model.safetensors is not yet that of the best checkpoint: %s", out, error_text());
+    if (!r->published) run_happened(r, "save_failed", "the model in %s is not yet that of the best checkpoint: %s", out, error_text());
     if (retention_prune(out, &r->keep, p->iteration, p->best_iteration)) run_happened(r, "save_failed", "old checkpoints were not removed: %s", error_text());
 }
 

@@ -19,7 +19,7 @@ enum { LARGE = 1 << 30 };
 
 const struct option settings_table[] = {
     TEXT(out_dir, "out", NULL, "run", "the run folder, which is a Hugging Face model folder: weights, configuration, tokenizer, metrics.jsonl, checkpoints"),
-    TEXT(init_from, "scratch", NULL, "run", "scratch; resume: go on with the run in out_dir, nanoGPT's, too; else a model folder, or gpt2, gpt2-medium, gpt2-large, gpt2-xl"),
+    TEXT(init_from, "scratch", NULL, "run", "scratch; resume: go on with the run in out_dir, nanoGPT's, too; else a model folder, an adapter, which is then trained on, or gpt2, gpt2-medium, gpt2-large, gpt2-xl"),
     INT(eval_interval, "2000", 1, LARGE, "run", "evaluate every so many iterations, and save"),
     INT(log_interval, "1", 1, LARGE, "run", "report every so many iterations"),
     INT(eval_iters, "200", 1, LARGE, "run", "random batches of each split in an evaluation"),
@@ -52,6 +52,12 @@ const struct option settings_table[] = {
     REAL(dropout, "0.0", 0, 0.99, "model", "probability of dropout: everywhere in gpt2, of attention in others"),
     BOOL(bias, "false", "model", "biases in linear layers (gpt2, llama, qwen3) and norms (gpt2)"),
     TEXT(gelu, "erf", "erf|tanh", "model", "gpt2's GELU: exact, as nanoGPT has it, or GPT-2's approximation"),
+
+    INT(lora_rank, "0", 0, 1 << 14, "LoRA", "adapters of this rank on init_from's model, whose own weights stay as they are; out_dir is an adapter for PEFT; 0: train all weights"),
+    REAL(lora_alpha, "0", 0, 1e6, "LoRA", "adapters count alpha / rank; 0: as much as lora_rank"),
+    REAL(lora_dropout, "0.0", 0, 0.99, "LoRA", "probability of dropout before adapters"),
+    TEXT(lora_targets, "auto", NULL, "LoRA", "layers to adapt: c_attn,mlp.c_proj; all; auto: c_attn (gpt2), q_proj,v_proj (others)"),
+    TEXT(base, NULL, NULL, "LoRA", "the model that an adapter in init_from or out_dir adapts, if it is not where that says"),
 
     REAL(learning_rate, "6e-4", 0, 1e3, "optimizer", "AdamW's, at its highest"),
     INT(max_iters, "600000", 0, LARGE, "optimizer", "iterations in all"),
@@ -97,7 +103,7 @@ static void restore(const struct option *o, struct settings *to, const struct se
 static int is_fixed(const struct option *o)
 {
     static const char *const names[] = { "model", "n_layer", "n_head", "n_embd", "n_kv_head", "head_dim", "n_inner", "rope_theta", "sliding_window",
-                                         "tie_word_embeddings", "bias", "gelu", "seed" };
+                                         "tie_word_embeddings", "bias", "gelu", "seed", "lora_rank", "lora_alpha", "lora_targets" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(o->name, names[i])) return 1;
     return 0;

@@ -20,6 +20,10 @@ struct settings {
     double dropout, rope_theta;
     int bias, tie_word_embeddings;
     const char *gelu;
+    /* LoRA */
+    int64_t lora_rank;
+    double lora_alpha, lora_dropout;
+    const char *lora_targets, *base;
     /* optimizer */
     double learning_rate, weight_decay, beta1, beta2, grad_clip, max_spike;
     int64_t max_iters, rollback;

@@ -8,7 +8,7 @@
 
 struct train_event run_event(const struct run *r, enum train_kind kind)
 {
-    return (struct train_event){ .kind = kind, .settings = r->s, .data = &r->data, .trainer = &r->trainer, .iteration = r->trainer.progress.iteration };
+    return (struct train_event){ .kind = kind, .settings = r->s, .data = &r->data, .trainer = &r->trainer, .adapter = r->around.adapter, .iteration = r->trainer.progress.iteration };
 }
 
 void run_tell(const struct run *r, struct train_event e) { r->tell(r->context, &e); }

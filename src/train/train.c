@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cpu/profile.h"
+#include "model/adapter.h"
 #include "model/hub.h"
 #include "train/fit.h"
 #include "train/foreign.h"
@@ -36,6 +37,13 @@ void train_config(const struct settings *s, int64_t vocab, const struct model **
     config_fill_in(c);
 }
 
+int train_adapter(const struct settings *s, struct model_files *f)
+{
+    double alpha = s->lora_alpha > 0 ? s->lora_alpha : (double)s->lora_rank;
+    if (!s->lora_rank || f->adapter) return 0;
+    return adapter_new(&f->adapter, f->model, &(struct adapter_settings){ s->lora_rank, alpha, s->lora_dropout, s->lora_targets, s->init_from });
+}
+
 int train_known(const char *name, struct config *c)
 {
     static const struct { const char *name; int64_t layers, heads, width; } shapes[] = { { "gpt2", 12, 12, 768 }, { "gpt2-medium", 24, 16, 1024 }, { "gpt2-large", 36, 20, 1280 }, { "gpt2-xl", 48, 25, 1600 } };
@@ -55,25 +63,55 @@ static int grow_vocabulary(struct run *r)
     enum { MARKS = 64 };
     int64_t before = r->files.config.vocab, needs = r->data.needs, pad = r->s->pad_vocab;
     if (!*r->data.chat || needs <= before || needs > before + MARKS) return 0;
+    FAIL_IF(r->s->lora_rank || r->files.adapter, E_USAGE, "the chat template's marks are new to the model, and adapters train no table of tokens; prepare the data with a --template whose marks it has, or train all weights");
     TRY(model_grow(&r->files, (needs + pad - 1) / pad * pad));
     text_format(&r->notices, "the chat template's marks are new to the model: its vocabulary grows from %lld to %lld, and new tokens begin as the mean of the others\n", (long long)before, (long long)r->files.config.vocab);
     return 0;
 }
 
-/* A checkpoint to resume, or a model to begin with. */
+/* A checkpoint to resume, or a model to begin with; an adapter's checkpoint needs the model that it adapts. */
 static int take_config(struct run *r)
 {
-    if (r->resumes) {
-        TRY(config_read(&r->model, &r->config, r->from));
-    } else {
-        TRY(model_open(&r->files, r->from));
+    int opens;
+    TRY(adapter_look(r->from, &opens));
+    opens |= !r->resumes;
+    if (opens) {
+        TRY(model_open_on(&r->files, r->from, r->s->base));
         TRY(grow_vocabulary(r));
         r->model = r->files.model;
         r->config = r->files.config;
+    } else {
+        TRY(config_read(&r->model, &r->config, r->from));
     }
     int64_t block = r->s->block_size;
     FAIL_IF(block > r->config.context, E_USAGE, "block_size %lld is more than the %lld positions of %s", (long long)block, (long long)r->config.context, r->from);
-    if (!r->resumes) config_crop(r->model, &r->config, block);           /* as nanoGPT does */
+    if (opens) config_crop(r->model, &r->config, block);                 /* as nanoGPT does */
+    return 0;
+}
+
+/* What an adapter is goes with it: it is trained on as it was made. */
+static int take_adapter(struct run *r)
+{
+    static const char *const own[] = { "lora_rank", "lora_alpha", "lora_targets" };
+    struct adapter *a = r->files.adapter;
+    struct settings *s = r->options->values;
+    for (size_t i = 0; i < sizeof own / sizeof *own && !r->resumes; i++)
+        FAIL_IF(options_origin(r->options, own[i]), E_USAGE, "--%s: %s is an adapter, whose rank, alpha and layers cannot change; for a new one on top of it begin with: nib export %s --to=hf --out=MERGED", own[i], s->init_from, s->init_from);
+    if (!r->resumes && !options_origin(r->options, "lora_dropout")) s->lora_dropout = a->dropout;
+    return adapter_change(a, s->base, s->lora_dropout);
+}
+
+/* made: by what the run that goes on was made. */
+static int choose_adapter(struct run *r, const struct made_with *made)
+{
+    if (r->files.adapter) TRY(take_adapter(r));
+    FAIL_IF(r->s->lora_rank && !r->files.tensors, E_USAGE, "--lora_rank: adapters need a model that they adapt; --init_from=MODEL names it");
+    FAIL_IF(r->s->lora_rank && r->continues, E_USAGE, "--lora_rank: a run of nanoGPT's goes on as it was; for adapters on it begin with --init_from=%s and another --out_dir", r->from);
+    TRY(train_adapter(r->s, &r->files));
+    r->around.adapter = r->files.adapter;
+    if (!r->files.adapter) return 0;
+    adapter_mark_base(r->files.tensors, r->around.base);
+    FAIL_IF(*made->base && strcmp(made->base, r->around.base), E_DATA, "%s was trained on another model than %s is now; --base=MODEL says where that one is", r->s->out_dir, r->files.adapter->home);
     return 0;
 }
 
@@ -105,12 +143,16 @@ static int open_data(struct run *r)
     return 0;
 }
 
-/* That of the data; else that of the model it starts from. */
+/* That of the data; else that of the model it starts from, or that an adapter adapts. */
 static int open_tokenizer(struct run *r)
 {
-    if (*r->from) TRY(dataset_suits(&r->data, r->from));
+    const struct adapter *a = r->around.adapter;
+    const char *const homes[] = { r->from, a ? a->home : "" };
+    for (int i = 0; i < 2; i++)
+        if (*homes[i]) TRY(dataset_suits(&r->data, homes[i]));
     TRY(tokenizer_open_in(&r->tokenizer, r->data.folder));
-    if (*r->from && !r->tokenizer) TRY(tokenizer_of_model(&r->tokenizer, r->from));
+    for (int i = 0; i < 2; i++)
+        if (*homes[i] && !r->tokenizer) TRY(tokenizer_of_model(&r->tokenizer, homes[i]));
     r->around.tokenizer = r->tokenizer;
     r->around.end = r->tokenizer ? tokenizer_end(r->tokenizer) : r->data.end;
     return 0;
@@ -137,6 +179,7 @@ static int choose_model(struct run *r)
         FAIL_IF(!strcmp(r->from, out), E_USAGE, "init_from and out_dir are both %s; choose another out_dir, or --init_from=resume", out);
         TRY(take_config(r));
     }
+    TRY(choose_adapter(r, &made));
     r->config.dropout = r->s->dropout;
     FAIL_IF(r->data.needs > r->config.vocab, E_DATA, "%s has ids up to %lld, the model's vocabulary is %lld", r->data.folder, (long long)r->data.needs - 1, (long long)r->config.vocab);
     return machine_choose(r->s, made.isa, made.dtype, &r->type, &r->notices);
@@ -144,15 +187,28 @@ static int choose_model(struct run *r)
 
 /* ---- the model ---- */
 
+/* What stays as it is, and adapters as they were or as they begin. */
+static int load_adapted(struct run *r)
+{
+    struct weights *w = r->trainer.weights;
+    const struct adapter *a = r->files.adapter;
+    TRY(adapter_check_layers(w, r->model, &a->lora, a->tensors ? r->from : "--lora_targets"));
+    TRY(model_load_weights(w, r->model, r->files.tensors, r->from));
+    return a->tensors ? adapter_load(w, r->model, a->tensors, r->from) : adapter_init(w, (uint64_t)r->s->seed);
+}
+
 static int open_trainer(struct run *r)
 {
     const struct settings *s = r->s;
+    const struct adapter *a = r->files.adapter;
     struct trainer_options o = { .model = r->model, .config = r->config, .type = r->type, .batch = s->batch_size, .block = s->block_size,
-                                 .recompute = (int)s->recompute, .sample_streams = s->sample_interval && r->tokenizer ? 1 : 0,
-                                 .packed = r->data.packing ? PACKING_MOST : 0 };
+                                 .recompute = (int)s->recompute, .sample_streams = s->sample_interval && r->tokenizer ? 1 : 0, .packed = r->data.packing ? PACKING_MOST : 0,
+                                 .lora = a ? a->lora : (struct lora){ 0 }, .base = a ? r->files.tensors : NULL };
     TRY(fit(r->options, &o, &r->notices));
     TRY(trainer_open(&r->trainer, &o));
+    if (a) TRY(load_adapted(r));
     if (r->resumes) return checkpoint_read(r->from, &r->trainer);
+    if (a) return 0;
     if (r->files.tensors) TRY(model_load_weights(r->trainer.weights, r->model, r->files.tensors, r->from));
     if (r->continues) return foreign_read(r->from, &r->trainer, s->gradient_accumulation_steps * s->batch_size * s->block_size);
     if (r->files.tensors) return 0;

@@ -23,6 +23,7 @@ struct train_event {
     const struct settings *settings;
     const struct dataset *data;
     const struct trainer *trainer;
+    const struct adapter *adapter;       /* NULL: the whole model is trained */
     const char *text;
     const struct step_result *step;
     int64_t iteration;                   /* of the step or evaluation */
@@ -36,6 +37,9 @@ int train_run(struct options *o, void (*tell)(void *context, const struct train_
 
 /* The GPT that these settings describe, for data of this vocabulary (0: unknown, GPT-2's). */
 void train_config(const struct settings *s, int64_t vocab, const struct model **m, struct config *c);
+
+/* If these settings ask for LoRA, f gets a new adapter on its model, unless it has one. */
+int train_adapter(const struct settings *s, struct model_files *f);
 
 /* The shape of gpt2 ... gpt2-xl, which need not be here; 0: the name is another. */
 int train_known(const char *name, struct config *c);

@@ -30,7 +30,7 @@ static void measure(struct trainer *t, size_t program)
     struct weights *w = t->weights;
     weights_measure(w);
     size_t n = cpu_taken(w->n_trained * sizeof(float));
-    struct memory_table m = { .parameters = n + cpu_taken(w->n_form * sizeof(uint16_t)), .gradients = n, .moments = 2 * n, .activations = cpu_taken(w->arena_bytes) + cpu_scratch(),
+    struct memory_table m = { .parameters = n + cpu_taken(w->n_form * sizeof(uint16_t)) + cpu_taken(w->frozen_bytes), .mapped = model_mapped(w), .gradients = n, .moments = 2 * n, .activations = cpu_taken(w->arena_bytes) + cpu_scratch(),
                               .states = cpu_taken(w->state_bytes),
                               .inputs = (size_t)(t->o.batch * t->o.block) * OF_A_ROW * COPIES, .program = program, .available = memory_available() };
     m.all = m.parameters + m.gradients + m.moments + m.activations + m.states + m.inputs + m.program;
@@ -46,13 +46,24 @@ static int check_room(const struct memory_table *m)
     return 0;
 }
 
+/* Weights of which all, or nothing but adapters, are trained. */
+static int open_weights(struct trainer *t)
+{
+    const struct trainer_options *o = &t->o;
+    TRY(weights_new(&t->weights, &cpu_backend, o->lora.n ? MAPPED : TRAINED));
+    if (!o->lora.n) return 0;
+    weights_lora(t->weights, &o->lora);
+    t->weights->frozen_type = o->type;
+    return o->base ? model_offer_weights(t->weights, o->model, o->base) : 0;
+}
+
 static int plan_all(struct trainer *t)
 {
     const struct trainer_options *o = &t->o;
     size_t program = memory_used();
     TRY(config_check(o->model, &o->config));
     TRY(config_fits(&o->config, o->batch * o->block));
-    TRY(weights_new(&t->weights, &cpu_backend, TRAINED));
+    TRY(open_weights(t));
     TRY(plan_graph(t, TRAIN, &t->train));
     TRY(plan_graph(t, EVAL, &t->eval));
     struct config sampled = o->config;
@@ -287,6 +298,7 @@ double trainer_flops(const struct trainer *t)
 {
     const struct config *c = &t->o.config;
     const struct param *positions = t->o.model->positions ? weights_find(t->weights, t->o.model->positions) : NULL;
-    double n = (double)model_parameters(t->weights) - (positions ? (double)param_size(positions) : 0);
-    return 6 * n + 12.0 * (double)(c->layers * c->width * t->o.block);
+    double looked_up = positions ? (double)param_size(positions) : 0;
+    double n = (double)model_parameters(t->weights) - looked_up, trained = (double)model_trained(t->weights) - (t->o.lora.n ? 0 : looked_up);
+    return 4 * n + 2 * trained + 12.0 * (double)(c->layers * c->width * t->o.block);
 }

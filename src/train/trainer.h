@@ -13,6 +13,8 @@ struct trainer_options {
     int recompute;
     int sample_streams;                  /* 0: no session */
     int64_t packed;                      /* at most so many sequences share the rows of one; 0: one */
+    struct lora lora;                    /* n > 0: nothing but adapters is trained ... */
+    const struct tensors *base;          /* ... and the rest stays where these are, as far as it can run there; NULL: is copied */
 };
 
 struct adam_options { double lr, beta1, beta2, weight_decay, clip, spike; };      /* spike: spikes_is' most */
@@ -32,9 +34,9 @@ struct progress {
     struct spikes spikes;
 };
 
-/* Bytes that lie in memory while it trains.  activations: with the kernels' workspaces; inputs: of plans and batches; program: what the process had before;
+/* Bytes that lie in memory while it trains.  mapped: not among them, but in files, whose pages the system may take back; activations: with the kernels' workspaces; inputs: of plans and batches; program: what the process had before;
  * available 0: unknown. */
-struct memory_table { size_t parameters, gradients, moments, activations, states, inputs, program, all, available; };
+struct memory_table { size_t parameters, mapped, gradients, moments, activations, states, inputs, program, all, available; };
 
 struct trainer {
     struct trainer_options o;
@@ -75,6 +77,6 @@ int trainer_loss(struct trainer *t, const struct dataset *d, int64_t iteration, 
 int trainer_step_on(struct trainer *t, int64_t accumulate, int (*fill)(void *context, int64_t micro, struct batch *b), void *context,
                     uint64_t seed, const struct adam_options *a, struct step_result *r);
 
-double trainer_flops(const struct trainer *t);               /* of one token, forward and backward, as nanoGPT counts (PaLM, appendix B) */
+double trainer_flops(const struct trainer *t);               /* of one token, forward and backward, as nanoGPT counts (PaLM, appendix B); frozen weights have no dW */
 
 #endif

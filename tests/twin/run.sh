@@ -1,12 +1,12 @@
 #!/bin/sh
-# run.sh [CHECK.py ...] -- what needs Python: installs PyTorch (CPU), transformers, tokenizers and TensorBoard once, outside the checkout, then
+# run.sh [CHECK.py ...] -- what needs Python: installs PyTorch (CPU), transformers, PEFT, tokenizers and TensorBoard once, outside the checkout, then
 # makes the golden files anew and compares them, and lets the other tools read what nib writes.  Without arguments every
 # check_*.py.  NIB_TWIN names the Python environment.  Ends with "N passed, N failed, N skipped"; exit status 1 if anything failed.
 cd "$(dirname "$0")/../.." || exit 1
 home=${NIB_TWIN:-${XDG_CACHE_HOME:-$HOME/.cache}/nib-twin}
 python=$home/bin/python
 
-is_complete() { "$python" -c 'import torch, transformers, tokenizers, safetensors, tiktoken, tensorboard, unicodedata2, numpy, mpmath' 2>/dev/null; }
+is_complete() { "$python" -c 'import torch, transformers, peft, gguf, tokenizers, safetensors, tiktoken, tensorboard, unicodedata2, numpy, mpmath' 2>/dev/null; }
 
 # Debian's python3 comes without ensurepip, which venv needs.
 can_make() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
@@ -19,14 +19,14 @@ get_venv() {
 
 # PyTorch's own index has a build without CUDA, a tenth of the size; where it cannot be reached, PyPI's will do.
 make_complete() {
-    echo "installing PyTorch, transformers, tokenizers and TensorBoard into $home"
+    echo "installing PyTorch, transformers, PEFT, tokenizers and TensorBoard into $home"
     if [ ! -x "$home/bin/pip" ]; then
         can_make || get_venv || return 1
         python3 -m venv "$home" || return 1
     fi
     "$home/bin/pip" install -q --timeout 10 --retries 0 torch --index-url https://download.pytorch.org/whl/cpu >/dev/null 2>&1 ||
         "$home/bin/pip" install -q torch || return 1
-    "$home/bin/pip" install -q numpy safetensors tokenizers transformers tiktoken mpmath tensorboard unicodedata2 gguf && is_complete || return 1
+    "$home/bin/pip" install -q numpy safetensors tokenizers transformers peft tiktoken mpmath tensorboard unicodedata2 gguf && is_complete || return 1
     # It is compiled for some minutes; what needs it is skipped where that fails.
     CMAKE_ARGS="-DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_COMMON=OFF" "$home/bin/pip" install -q llama-cpp-python >/dev/null 2>&1 || true
 }
