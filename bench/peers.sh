@@ -13,7 +13,7 @@
 # that reports its own best and median; ratio_best is our best of all rounds by theirs, ratio_median the same of medians.  Of
 # seconds and MiB less is better.
 #
-# ROUNDS=3 THREADS=all cores STEPS=as below NIB=./nib COMPILE=1 (compiled PyTorch for all models)
+# ROUNDS=3 THREADS=all cores TYPES="f32 f16 bf16 q8_0 q4_0" (decode) STEPS=as below NIB=./nib COMPILE=1 (compiled PyTorch for all models)
 # NIB_PEERS: the Python environment that bench/peers/setup.sh makes.  NIB_NANOGPT: a clone of nanoGPT.
 cd "$(dirname "$0")/.." || exit 1
 rounds=${ROUNDS:-3} threads=${THREADS:-$(nproc)} nib=${NIB:-$PWD/nib}
@@ -91,7 +91,7 @@ END
 # ---- training steps ----
 
 # dtype TYPE: as nib names it; nib has no f16 weights, bf16 is as small.
-dtype() { if [ "$1" = f32 ]; then echo float32; else echo bfloat16; fi; }
+dtype() { case $1 in f32 | q*) echo float32 ;; *) echo bfloat16 ;; esac; }
 
 # steps N WARMUP: unless STEPS says otherwise.
 steps() { echo "--steps=${STEPS:-$1} --warmup=$2"; }
@@ -132,7 +132,7 @@ gpt2() {
 
 decode() {
     has_python llama_cpp || { skip "decode (no llama.cpp: bench/peers/setup.sh installs it)"; return; }
-    for type in f32 f16 bf16 q8_0 q4_0; do
+    for type in ${TYPES:-f32 f16 bf16 q8_0 q4_0}; do
         file=$dir/gpt2-$type.gguf model=124m
         [ -f "$file" ] || { "$python" bench/peers/make_gguf.py "$file.new" $type && mv "$file.new" "$file"; } || return
         flags="--dtype=$(dtype $type) --threads=$threads"

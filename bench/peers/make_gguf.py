@@ -24,7 +24,9 @@ def header(w, L, H, C, file_type):
     w.add_file_type(file_type)
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("gpt-2")
-    w.add_token_list(["a", "b", "ab", "\u010a"] + [f"<{i}>" for i in range(4, VOCAB)])  # U+010A: how GPT-2 spells a line break
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    letters = [chr(b) for b in plain] + [chr(0x100 + i) for i in range(256 - len(plain))]  # how GPT-2 spells bytes
+    w.add_token_list(letters + ["ab"] + [f"<{i}>" for i in range(257, VOCAB)])
     w.add_token_types([1] * VOCAB)
     w.add_token_merges(["a b"])
     w.add_bos_token_id(VOCAB - 1)
