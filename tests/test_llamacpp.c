@@ -131,7 +131,7 @@ static const struct model *there_and_back(const struct model *m, const struct co
     assert_same_config(&f.config, &back.config);
     if (!m->positions) assert_same_rope(&f.config, &back.config);
     assert_same_tensors(&f, &back);
-    assert_ok(model_describe(&of, &described, at("it.gguf")));
+    assert_ok(model_describe(&of, &described, at("it.gguf"), NULL));
     assert_same_config(&back.config, &described);
     assert_true(of == back.model);
     assert_ok(write_as(&back, NULL, NULL, at("again.gguf")));            /* from a GGUF file: the same again */
@@ -204,7 +204,7 @@ static void few_divisors(void **state)
         c.head_dim = rows[i].dim, c.theta = rows[i].theta, c.scaling = ROPE_LLAMA3, c.factor = rows[i].factor, c.slow = rows[i].slow, c.fast = rows[i].fast, c.original = rows[i].original;
         assert_ok(model_open(&f, make(&model_llama, &c)));
         assert_ok(write_as(&f, NULL, NULL, at("it.gguf")));
-        assert_ok(model_describe(&m, &read, at("it.gguf")));
+        assert_ok(model_describe(&m, &read, at("it.gguf"), NULL));
         assert_same_rope(&c, &read);
         model_close(&f);
     }
@@ -460,16 +460,16 @@ static void families(void **state)
     const struct model *m;
     (void)state;
     write_lying(at("it.gguf"), &window);
-    assert_ok(model_describe(&m, &c, at("it.gguf")));
+    assert_ok(model_describe(&m, &c, at("it.gguf"), NULL));
     assert_true(m == &model_mistral && c.window == 4);
     write_lying(at("it.gguf"), &wide);
-    assert_ok(model_describe(&m, &c, at("it.gguf")));
+    assert_ok(model_describe(&m, &c, at("it.gguf"), NULL));
     assert_true(m == &model_llama && c.window == 0);
     struct config biased = sized(&model_qwen2, 32, 1);
     struct model_files f;
     assert_ok(model_open(&f, make(&model_qwen2, &biased)));
     assert_ok(write_as(&f, NULL, NULL, at("qwen2.gguf")));
-    assert_ok(model_describe(&m, &c, at("qwen2.gguf")));
+    assert_ok(model_describe(&m, &c, at("qwen2.gguf"), NULL));
     assert_true(m == &model_qwen2 && c.qkv_bias && !c.out_bias);
     model_close(&f);
 }
