@@ -20,7 +20,8 @@ static const char BEFORE[] = "base_model.model.", A[] = ".lora_A.weight", B[] = 
 const struct low_rank *lora_of(const struct lora *l, const char *layer)
 {
     size_t n = strlen(layer);
-    for (const struct low_rank *r = l->adapt; r < l->adapt + l->n; r++) {
+    for (int i = 0; i < l->n; i++) {
+        const struct low_rank *r = &l->adapt[i];
         size_t m = strlen(r->layer);
         if (m <= n && !strcmp(layer + n - m, r->layer) && (m == n || layer[n - m - 1] == '.')) return r;
     }
@@ -156,7 +157,8 @@ int adapter_open_tensors(struct adapter *a, const struct model *m, const char *f
 
 int adapter_check_layers(const struct weights *w, const struct model *m, const struct lora *l, const char *what)
 {
-    for (const struct low_rank *r = l->adapt; r < l->adapt + l->n; r++) {
+    for (int i = 0; i < l->n; i++) {
+        const struct low_rank *r = &l->adapt[i];
         int found = 0;
         for (const struct param *p = w->param; p && !found; p = p->next) {
             char layer[MAX_NAME];
