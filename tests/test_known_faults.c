@@ -22,7 +22,10 @@
  *   llama.cpp: dimensions of zero                       dimensions_of_zero
  *   llama.cpp: u8 read as f32, alignment unchecked      types_that_are_others
  *   llama.cpp 14655, 15594, 21919, 26965, 27783         long_runs_of_one_class
- *   llama.cpp 9195, 11738, 14937                        half_characters */
+ *   llama.cpp 9195, 11738, 14937                        half_characters
+ *
+ * Many of these were found in readers of GGUF.  What they mean for nib's is a row of files_that_lie and alignments (test_gguf.c), of lies in
+ * test_llamacpp.c (keys and tensors of models) and in test_tokenizer_gguf.c (vocabularies, scores, types and ids of tokens). */
 #include "hostile.h"
 
 #include <zlib.h>
