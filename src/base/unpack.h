@@ -47,8 +47,13 @@ static inline void unpack_q4_0(const uint8_t *b, struct unpacked *u)
 static inline void unpack_fives(const uint8_t *nibbles, const uint8_t *fifth, int8_t *q, int less)
 {
     unpack_nibbles(nibbles, q, 0);
-    for (int k = 0; k < 4; k++)
-        for (int j = 0; j < 8; j++) q[8 * k + j] = (int8_t)((q[8 * k + j] | ((fifth[k] & 1 << j) ? 16 : 0)) - less);
+    for (int k = 0; k < 4; k++) {                            /* bit j of a byte becomes 16 in byte j of eight; no sum goes over a byte */
+        uint64_t bits = (fifth[k] * 0x0101010101010101) & 0x8040201008040201, eight;
+        memcpy(&eight, q + 8 * k, sizeof eight);
+        eight |= ((bits + 0x7f7f7f7f7f7f7f7f) & 0x8080808080808080) >> 3;
+        memcpy(q + 8 * k, &eight, sizeof eight);
+    }
+    for (int i = 0; i < 32; i++) q[i] = (int8_t)(q[i] - less);
 }
 
 static inline void unpack_q5_0(const uint8_t *b, struct unpacked *u)

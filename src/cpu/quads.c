@@ -199,9 +199,8 @@ static inline __attribute__((always_inline)) void dot_blocks(const uint8_t *cons
 {
     for (int d = 0; d < side; d++) {
         struct unpacked u;
-        __builtin_prefetch(w[d] + AHEAD, 0, 3);
         const int pairs = dtype_values(type) == BLOCK_MOST ? BLOCK_MOST / PAIR : 1;
-
+        __builtin_prefetch(w[d] + AHEAD, 0, 3);
         if (type != Q8_0 && type != Q4_0) unpack(type, w[d], &u);
         if (type == Q5_0 || type == Q5_1) unpack_second(type, w[d], &u, units);
         for (int i = 0; i < pairs; i++) {
