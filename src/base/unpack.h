@@ -48,7 +48,7 @@ static inline void unpack_fives(const uint8_t *nibbles, const uint8_t *fifth, in
 {
     unpack_nibbles(nibbles, q, 0);
     for (int k = 0; k < 4; k++) {                            /* bit j of a byte becomes 16 in byte j of eight; no sum goes over a byte */
-        uint64_t bits = (fifth[k] * 0x0101010101010101) & 0x8040201008040201, eight;
+        uint64_t bits = ((uint64_t)fifth[k] * 0x0101010101010101) & 0x8040201008040201, eight;
         memcpy(&eight, q + 8 * k, sizeof eight);
         eight |= ((bits + 0x7f7f7f7f7f7f7f7f) & 0x8080808080808080) >> 3;
         memcpy(q + 8 * k, &eight, sizeof eight);
