@@ -31,9 +31,11 @@ static inline void unpack_q8_0(const uint8_t *b, struct unpacked *u)
 /* The lower halves of 16 bytes, then their upper ones. */
 static inline void unpack_nibbles(const uint8_t *b, int8_t *q, int less)
 {
+    uint8_t pair[16];                                        /* a copy, for q might be b as far as a compiler knows */
+    memcpy(pair, b, sizeof pair);
     for (int i = 0; i < 16; i++) {
-        q[i] = (int8_t)((b[i] & 15) - less);
-        q[i + 16] = (int8_t)((b[i] >> 4) - less);
+        q[i] = (int8_t)((pair[i] & 15) - less);
+        q[i + 16] = (int8_t)((pair[i] >> 4) - less);
     }
 }
 

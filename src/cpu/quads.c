@@ -187,8 +187,10 @@ static inline __m512 offset64(const struct unpacked *u, int i, const struct pair
 /* The second unit of a pair of blocks of 32; 0 if it is not there. */
 static inline __attribute__((always_inline)) void unpack_second(const enum dtype type, const uint8_t *b, struct unpacked *u, const int units)
 {
-    struct unpacked second = { .offset[0] = 0 };
+    struct unpacked second;
+    unpack_scale(&second, 0, 0);
     if (units == 2) unpack(type, b + dtype_size(type), &second);
+    else memset(second.q, 0, UNIT);
     memcpy(u->q + UNIT, second.q, UNIT);
     u->scale[2] = u->scale[3] = second.scale[0];
     u->offset[1] = second.offset[0];
