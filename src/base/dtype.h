@@ -6,6 +6,14 @@
 #include <string.h>
 
 /* values of a block, 1 for numbers that lie alone; bytes of a block; name */
+#define QUANTIZED_DTYPES(X)     \
+    X(Q8_0, 32, 34, "q8_0")     \
+    X(Q4_0, 32, 18, "q4_0")     \
+    X(Q5_0, 32, 22, "q5_0")     \
+    X(Q5_1, 32, 24, "q5_1")     \
+    X(Q4_K, 256, 144, "q4_k")   \
+    X(Q5_K, 256, 176, "q5_k")   \
+    X(Q6_K, 256, 210, "q6_k")
 #define DTYPES(X)               \
     X(F32, 1, 4, "f32")         \
     X(BF16, 1, 2, "bf16")       \
@@ -15,13 +23,7 @@
     X(I64, 1, 8, "i64")         \
     X(U16, 1, 2, "u16")         \
     X(U8, 1, 1, "u8")           \
-    X(Q8_0, 32, 34, "q8_0")     \
-    X(Q4_0, 32, 18, "q4_0")     \
-    X(Q5_0, 32, 22, "q5_0")     \
-    X(Q5_1, 32, 24, "q5_1")     \
-    X(Q4_K, 256, 144, "q4_k")   \
-    X(Q5_K, 256, 176, "q5_k")   \
-    X(Q6_K, 256, 210, "q6_k")
+    QUANTIZED_DTYPES(X)
 
 enum dtype {
 #define X(name, values, size, text) name,

@@ -203,8 +203,7 @@ void dequantize(enum dtype t, const void *from, float *to, size_t n)
     for (size_t i = 0; i < n / values; i++, to += values) {
         struct unpacked u;
         unpack(t, (const uint8_t *)from + i * bytes, &u);
-        for (size_t k = 0; k < values; k++) to[k] = u.scale[k / 16] * (float)u.q[k];
-        for (size_t k = 0; k < values && has_offsets(t); k++) to[k] += u.offset[k / 32];
+        unpacked_numbers(t, &u, to);
     }
 }
 

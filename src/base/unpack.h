@@ -137,4 +137,11 @@ static inline __attribute__((always_inline)) void unpack(const enum dtype t, con
     }
 }
 
+/* A block's values. */
+static inline __attribute__((always_inline)) void unpacked_numbers(const enum dtype t, const struct unpacked *u, float *to)
+{
+    for (size_t i = 0; i < dtype_values(t); i++) to[i] = u->scale[i / 16] * (float)u->q[i];
+    for (size_t i = 0; i < dtype_values(t) && has_offsets(t); i++) to[i] += u->offset[i / 32];
+}
+
 #endif

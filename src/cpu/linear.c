@@ -91,6 +91,12 @@ static const struct operand *in_place(const struct step *s)
     return y;
 }
 
+/* What is computed of an area, v, ld apart, is finished where it lies; y: in_place's. */
+static void finish_area(const struct step *s, const struct operand *y, struct area a, float *v, int64_t ld)
+{
+    for (int64_t r = 0; r < a.m && (y != &s->y || s->in[2].p || s->then); r++) finish_row(s, a.i + r, a.j, a.n, v + r * ld);
+}
+
 static void forward_area(const struct step *s, const struct gemm *g, int task, float *scratch)
 {
     struct area a = NAME(grid_area)(g, NAME(gemm_grid)(g), task);
@@ -98,7 +104,7 @@ static void forward_area(const struct step *s, const struct gemm *g, int task, f
     float *c = y ? cell(y, a.i, a.j) : scratch;
     int64_t ld = y ? y->ld : a.n;
     NAME(gemm)(g, a.i, a.m, a.j, a.n, c, ld, 0, area_rest(scratch));
-    for (int64_t r = 0; r < a.m && (y != &s->y || s->in[2].p || s->then); r++) finish_row(s, a.i + r, a.j, a.n, c + r * ld);
+    finish_area(s, y, a, c, ld);
 }
 
 /* Columns col .. col + k of a few rows, times W from some row of it on; y is (rows, y_ld).  x in f32: where it lies, or (rows, k) in the buffer. */
@@ -163,7 +169,7 @@ static void forward_bytes(const struct step *s, int task, float *scratch)
                         at_most(BYTE_COLS, outputs(s) - j), y ? cell(y, i, j) : scratch, y ? y->ld : BYTE_COLS };
     if (is_skinny(s)) NAME(quant_dots)(&q);
     else NAME(quant_tiles)(&q, area_rest(scratch));
-    for (int64_t r = 0; r < q.rows && (y != &s->y || s->in[2].p || s->then); r++) finish_row(s, i + r, j, q.n, q.y + r * q.y_ld);
+    finish_area(s, y, (struct area){ i, q.rows, j, q.n }, q.y, q.y_ld);
 }
 
 static int byte_tasks(const struct step *s, int phase)

@@ -114,19 +114,22 @@ static inline __attribute__((always_inline)) void tiles(struct spread s, const s
     }
 }
 
-#define OF(t)                                                                                      \
-    case t:                                                                                        \
-        spread_rows(s, q, j, t);                                                                   \
-        tiles(s, q, j, 1 + has_half_scales(t), has_offsets(t));                                    \
-        break;
+static inline __attribute__((always_inline)) void tiles_of(const struct quants *q, struct spread s, const enum dtype type)
+{
+    for (int64_t j = 0; j < q->n; j += OUTPUTS) {
+        spread_rows(s, q, j, type);
+        tiles(s, q, j, 1 + has_half_scales(type), has_offsets(type));
+    }
+}
 
 void NAME(quant_tiles)(const struct quants *q, void *scratch)
 {
     struct spread s = spread_in(scratch, q->k);
-    for (int64_t j = 0; j < q->n; j += OUTPUTS)
-        switch ((int)q->type) {
-            OF(Q8_0) OF(Q4_0) OF(Q5_0) OF(Q5_1) OF(Q4_K) OF(Q5_K) OF(Q6_K)
-        }
+    switch ((int)q->type) {
+#define X(name, values, size, text) case name: tiles_of(q, s, name); break;
+        QUANTIZED_DTYPES(X)
+#undef X
+    }
 }
 
 /* ---- a few rows: a pair of units in a register ---- */
@@ -248,13 +251,9 @@ static inline __attribute__((always_inline)) void quad_rows(const struct quants 
 void NAME(quad_dots)(const struct quants *q)
 {
     switch ((int)q->type) {
-    case Q8_0: quad_rows(q, Q8_0); break;
-    case Q4_0: quad_rows(q, Q4_0); break;
-    case Q5_0: quad_rows(q, Q5_0); break;
-    case Q5_1: quad_rows(q, Q5_1); break;
-    case Q4_K: quad_rows(q, Q4_K); break;
-    case Q5_K: quad_rows(q, Q5_K); break;
-    case Q6_K: quad_rows(q, Q6_K); break;
+#define X(name, values, size, text) case name: quad_rows(q, name); break;
+        QUANTIZED_DTYPES(X)
+#undef X
     }
 }
 #else

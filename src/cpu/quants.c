@@ -48,7 +48,6 @@ void NAME(round_row)(const float *x, int64_t k, struct pair *row)
 
 /* ---- dots ---- */
 
-
 /* Unit i of a block: formats with one unit a block are taken from where they lie, others have been unpacked. */
 static inline __attribute__((always_inline)) vq unit_bytes(const enum dtype type, const uint8_t *b, const struct unpacked *u, int i)
 {
@@ -115,13 +114,9 @@ void NAME(quant_dots)(const struct quants *q)
         return;
     }
     switch ((int)q->type) {
-    case Q8_0: dots_of(q, Q8_0); break;
-    case Q4_0: dots_of(q, Q4_0); break;
-    case Q5_0: dots_of(q, Q5_0); break;
-    case Q5_1: dots_of(q, Q5_1); break;
-    case Q4_K: dots_of(q, Q4_K); break;
-    case Q5_K: dots_of(q, Q5_K); break;
-    case Q6_K: dots_of(q, Q6_K); break;
+#define X(name, values, size, text) case name: dots_of(q, name); break;
+        QUANTIZED_DTYPES(X)
+#undef X
     }
 }
 
@@ -137,8 +132,7 @@ static inline __attribute__((always_inline)) void dequantize_of(const enum dtype
         float values[BLOCK_MOST];
         int64_t some = at_most(block - at, n);
         unpack(type, b, &u);
-        for (int64_t i = 0; i < block; i++) values[i] = u.scale[i / 16] * (float)u.q[i];
-        for (int64_t i = 0; i < block && has_offsets(type); i++) values[i] += u.offset[i / UNIT];
+        unpacked_numbers(type, &u, values);
         memcpy(to, values + at, (size_t)some * sizeof *to);
         to += some;
         n -= some;
@@ -148,12 +142,8 @@ static inline __attribute__((always_inline)) void dequantize_of(const enum dtype
 void NAME(dequantize)(enum dtype type, const void *row, int64_t at, int64_t n, float *to)
 {
     switch ((int)type) {
-    case Q8_0: dequantize_of(Q8_0, row, at, n, to); break;
-    case Q4_0: dequantize_of(Q4_0, row, at, n, to); break;
-    case Q5_0: dequantize_of(Q5_0, row, at, n, to); break;
-    case Q5_1: dequantize_of(Q5_1, row, at, n, to); break;
-    case Q4_K: dequantize_of(Q4_K, row, at, n, to); break;
-    case Q5_K: dequantize_of(Q5_K, row, at, n, to); break;
-    case Q6_K: dequantize_of(Q6_K, row, at, n, to); break;
+#define X(name, values, size, text) case name: dequantize_of(name, row, at, n, to); break;
+        QUANTIZED_DTYPES(X)
+#undef X
     }
 }
