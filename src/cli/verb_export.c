@@ -3,17 +3,14 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "cli/cli.h"
 #include "file/gguf.h"
 #include "file/tensors.h"
-#include "model/adapter.h"
+#include "infer/engine.h"
 #include "model/hub.h"
 #include "token/tokenizer.h"
 #include "train/checkpoint.h"
 #include "train/train.h"
-
-enum { TEMPLATE_LIMIT = 1 << 20, CONFIG_LIMIT = 64 << 20 };              /* bytes */
 
 struct export_options { const char *to, *out, *dataset, *quantize, *tokenizer, *base; };
 
@@ -41,8 +38,7 @@ static int to_hf(const struct export_options *o, const struct model_files *f, co
     char path[PATH_SIZE];
     struct surroundings s = { .end = -1 };
     struct tokenizer *t;
-    TRY(tokenizer_of_model(&t, from));
-    if (!t && f->adapter) TRY(tokenizer_of_model(&t, f->adapter->home));
+    TRY(engine_tokenizer(&t, f, from, NULL));
     s.tokenizer = t;
     if (t) s.end = tokenizer_end(t);
     int code = dir_make(o->out);
@@ -123,8 +119,7 @@ static int to_llama2c(const struct export_options *o, const struct model_files *
 {
     char folder[PATH_SIZE], path[PATH_SIZE];
     struct tokenizer *t;
-    TRY(model_folder(folder, from));
-    TRY(tokenizer_open_in(&t, folder));
+    TRY(engine_tokenizer(&t, f, from, NULL));
     int code = path_parent(folder, o->out);
     if (!code) code = path_join(path, folder, "tokenizer.bin");
     if (!code) code = look_beside(path, t);
@@ -136,62 +131,12 @@ static int to_llama2c(const struct export_options *o, const struct model_files *
 
 /* ---- GGUF ---- */
 
-#define CHAT_TEMPLATE "tokenizer.chat_template"
-
-static int find_tokenizer(struct tokenizer **t, const struct export_options *o, const char *from)
+static int put_tokenizer(struct gguf_keys *k, const struct export_options *o, const struct model_files *f, const char *from, struct text *notices)
 {
-    char folder[PATH_SIZE];
-    TRY(model_folder(folder, from));
-    if (strcmp(o->tokenizer, "auto")) return tokenizer_find(t, o->tokenizer, folder);
-    TRY(tokenizer_of_model(t, from));
-    FAIL_IF(!*t, E_DATA, "%s has no tokenizer, which a GGUF file must have; give one with --tokenizer (gpt2, a file or a folder)", from);
-    return 0;
-}
-
-static int put_template_of_gguf(struct gguf_keys *k, const char *from)
-{
-    struct gguf *g;
-    const char *template;
-    TRY(gguf_open(&g, from));
-    int has = gguf_has(g, CHAT_TEMPLATE), failed = has ? gguf_text(g, CHAT_TEMPLATE, &template) : 0;
-    if (has && !failed) gguf_put_text(k, CHAT_TEMPLATE, template);
-    gguf_close(g);
-    return failed;
-}
-
-/* The chat template of the model's files, in Jinja. */
-static int put_template(struct gguf_keys *k, const char *from)
-{
-    char folder[PATH_SIZE], path[PATH_SIZE];
-    struct text all = { 0 };
-    json_t *config = NULL;
-    int is;
-    TRY(gguf_is(from, &is));
-    if (is) return put_template_of_gguf(k, from);
-    TRY(model_folder(folder, from));
-    TRY(path_join(path, folder, "chat_template.jinja"));
-    if (path_is_file(path)) {
-        TRY(file_read(path, TEMPLATE_LIMIT, &all));
-        gguf_put_text(k, CHAT_TEMPLATE, all.at);
-        text_free(&all);
-        return 0;
-    }
-    TRY(path_join(path, folder, "tokenizer_config.json"));
-    int failed = path_is_file(path) ? file_read(path, CONFIG_LIMIT, &all) : 0;
-    if (!failed && all.size) failed = json_parse_reals(&config, all.at, all.size, path);
-    const char *template = json_string_value(json_object_get(config, "chat_template"));
-    if (template) gguf_put_text(k, CHAT_TEMPLATE, template);
-    json_decref(config);
-    text_free(&all);
-    return failed;
-}
-
-static int put_tokenizer(struct gguf_keys *k, const struct export_options *o, const struct config *c, const char *from, struct text *notices)
-{
-    struct tokenizer *t = NULL;
-    int code = find_tokenizer(&t, o, from);
-    if (!code) code = tokenizer_to_gguf(t, c->vocab, k, notices);
-    if (!code) code = put_template(k, from);
+    struct tokenizer *t;
+    TRY(engine_tokenizer(&t, f, from, strcmp(o->tokenizer, "auto") ? o->tokenizer : NULL));
+    int code = t ? tokenizer_to_gguf(t, f->config.vocab, k, notices)
+                 : error_set(E_DATA, __FILE__, __LINE__, "%s has no tokenizer, which a GGUF file must have; give one with --tokenizer (gpt2, a file or a folder)", from);
     tokenizer_free(t);
     return code;
 }
@@ -201,7 +146,7 @@ static int to_gguf(const struct export_options *o, const struct model_files *f, 
     struct gguf_keys k = { 0 };
     struct text notices = { 0 };
     struct llamacpp_options lo = { .name = *path_base(from) ? path_base(from) : f->model->name, .quantize = strcmp(o->quantize, "auto") ? o->quantize : NULL, .more = &k, .notices = &notices };
-    int code = put_tokenizer(&k, o, &f->config, from, &notices);
+    int code = put_tokenizer(&k, o, f, from, &notices);
     if (!code) code = llamacpp_write(f, &lo, o->out);
     if (!code && notices.size) fputs(notices.at, stderr);
     text_free(&notices);

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cpu/cpu.h"
 #include "file/tensors.h"
+#include "infer/engine.h"
 #include "model/adapter.h"
 #include "model/hub.h"
 #include "text/dataset.h"
@@ -178,18 +179,16 @@ static int print_object(json_t *root)
     return 0;
 }
 
-/* Of a file: its tensors, and the tokenizer that lies there. */
+/* Of a file: its tensors, and the tokenizer that goes with it. */
 static int add_contents(json_t *root, const struct subject *s, const char *base, struct tokenizer **t)
 {
-    char folder[PATH_SIZE];
     struct model_files f;
     json_t *list = json_array();
     json_object_set_new(root, "tensors", list);
-    TRY(model_folder(folder, s->path));
-    TRY(tokenizer_open_in(t, folder));
-    json_object_set_new(root, "tokenizer", tokenizer_to_object(*t));
     TRY(model_open_on(&f, s->path, base));
-    int code = add_tensors(list, f.tensors);
+    int code = engine_tokenizer(t, &f, s->path, NULL);
+    if (!code) json_object_set_new(root, "tokenizer", tokenizer_to_object(*t));
+    if (!code) code = add_tensors(list, f.tensors);
     if (!code && f.adapter) code = add_tensors(list, f.adapter->tensors);
     model_close(&f);
     return code;

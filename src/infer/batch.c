@@ -56,7 +56,7 @@ void batch_add(struct batch *b, const struct dataset *d, enum split s, size_t at
 
 void batch_add_excerpt(struct batch *b, const struct dataset *d, enum split s, const struct excerpt *e, int64_t number)
 {
-    assert(b->rows + e->rows <= b->max_rows && b->seqs < b->max_seqs);
+    assert(batch_holds(b, e->rows));
     dataset_read_excerpt(d, s, e, b->ids + b->rows, b->targets + b->rows);
     batch_place(b, e->rows, number);
 }

@@ -5,13 +5,13 @@
 #include "cpu/cpu.h"
 #include "model/adapter.h"
 
-static int open_tokenizer(struct engine *e, const char *path, const char *name)
+int engine_tokenizer(struct tokenizer **t, const struct model_files *f, const char *path, const char *name)
 {
     char folder[PATH_SIZE];
     TRY(model_folder(folder, path));
-    if (name) return tokenizer_find(&e->tokenizer, name, folder);
-    TRY(tokenizer_of_model(&e->tokenizer, path));
-    return e->tokenizer || !e->files.adapter ? 0 : tokenizer_of_model(&e->tokenizer, e->files.adapter->home);
+    if (name) return tokenizer_find(t, name, folder);
+    TRY(tokenizer_of_model(t, path));
+    return *t || !f->adapter ? 0 : tokenizer_of_model(t, f->adapter->home);
 }
 
 static int plan_eval(struct engine *e, const struct engine_options *o)
@@ -51,7 +51,7 @@ static int open_all(struct engine *e, const char *path, const struct engine_opti
     TRY(model_open_on(&e->files, path, o->base));
     e->model = e->files.model;
     e->config = e->files.config;
-    TRY(open_tokenizer(e, path, o->tokenizer));
+    TRY(engine_tokenizer(&e->tokenizer, &e->files, path, o->tokenizer));
     if (o->context && o->context < e->config.context) e->config.context = o->context;
     FAIL_IF(e->tokenizer && tokenizer_vocab(e->tokenizer) > e->config.vocab, E_DATA, "%s: the tokenizer has %u tokens, the model %lld", path,
             tokenizer_vocab(e->tokenizer), (long long)e->config.vocab);

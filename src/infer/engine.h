@@ -11,7 +11,7 @@ struct engine_options {
     int64_t rows;                        /* an evaluation plan of so many rows; 0: none */
     int64_t scores;                      /* a scorer by runs of so many rows; 0: none */
     int64_t context;                     /* at most so many positions; 0: all the model has */
-    const char *tokenizer;               /* NULL: the model's own (tokenizer_of_model; of an adapter's that has none, the base's); else a path or "gpt2" */
+    const char *tokenizer;               /* engine_tokenizer's name */
     const char *base;                    /* of an adapter, if not what that says; NULL: that */
 };
 
@@ -27,6 +27,9 @@ struct engine {
     struct batch batch;                  /* of the evaluation plan's size */
 };
 
+/* That of a model opened from `path`: by `name`, a path or "gpt2"; NULL: the model's own (tokenizer_of_model), or the base's of an adapter that has none.
+ * *t is NULL: there is none. */
+int  engine_tokenizer(struct tokenizer **t, const struct model_files *f, const char *path, const char *name);
 int  engine_open(struct engine *e, const char *path, const struct engine_options *o);
 /* The same without a folder: weights drawn by the seed, no tokenizer; to measure speed by. */
 int  engine_make(struct engine *e, const struct model *m, const struct config *c, uint64_t seed, const struct engine_options *o);

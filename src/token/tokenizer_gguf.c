@@ -241,11 +241,20 @@ static int set_end(struct tokenizer *t, const struct gguf *g, int64_t eos)
     return 0;
 }
 
+static int set_chat(struct tokenizer *t, const struct gguf *g)
+{
+    const char *jinja;
+    if (!gguf_has(g, CHAT_KEY)) return 0;
+    TRY(gguf_text(g, CHAT_KEY, &jinja));
+    return tokenizer_set_chat(t, jinja);
+}
+
 int tokenizer_of_gguf(struct tokenizer *t, const struct gguf *g)
 {
     struct lists l = { .g = g, .what = gguf_name(g), .eos = -1 };
     TRY(gguf_has(g, TOKENIZER_JSON) ? make_of_json(t, g, l.what) : make_of_lists(t, &l));
-    return set_end(t, g, l.eos);
+    TRY(set_end(t, g, l.eos));
+    return set_chat(t, g);
 }
 
 int tokenizer_in_gguf(const struct gguf *g) { return gguf_has(g, TOKENIZER_KEY "tokens") || gguf_has(g, TOKENIZER_JSON); }

@@ -5,6 +5,7 @@
 #include "token/tokenizer_core.h"
 
 #define TOKENIZER_KEY "tokenizer.ggml."
+#define CHAT_KEY "tokenizer.chat_template"
 #define TOKENIZER_JSON "tokenizer.huggingface.json"          /* the whole file, which says more than all other keys */
 
 /* tokenizer.ggml.token_type */

@@ -249,6 +249,7 @@ int tokenizer_to_gguf(const struct tokenizer *t, int64_t rows, struct gguf_keys 
 {
     struct put p = { .t = t, .rows = (size_t)rows, .k = k, .notices = notices };
     int failed = put_all(&p);
+    if (!failed && t->chat) gguf_put_text(k, CHAT_KEY, t->chat);
     arena_free(&p.memory);
     return failed;
 }
