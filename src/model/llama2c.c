@@ -178,35 +178,19 @@ static int read_all(struct reader *r)
     return tensors_settle(r->f->tensors, r->what);
 }
 
-/* From the caller's bytes, or, where they are NULL, from the file `what`. */
-static int open_all(struct model_files *f, struct file_map map, const char *what)
+static int read_file(struct model_files *f, const uint8_t *bytes, size_t size, const char *what)
 {
-    TRY(tensors_new(&f->tensors));
-    if (!map.at) TRY(tensors_map(f->tensors, &map, what));
-    return read_all(&(struct reader){ .f = f, .at = map.at, .end = map.at + map.size, .what = what });
+    return read_all(&(struct reader){ .f = f, .at = bytes, .end = bytes + size, .what = what });
 }
 
-int llama2c_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what)
+static int read_front(struct model_files *f, const uint8_t *bytes, size_t size, const char *what)
 {
-    *f = (struct model_files){ .model = &model_llama };
-    int failed = open_all(f, (struct file_map){ bytes, size }, what);
-    if (failed) model_close(f);
-    return failed;
+    return read_header(&(struct reader){ .f = f, .at = bytes, .end = bytes + size, .what = what });
 }
 
-int llama2c_open(struct model_files *f, const char *path) { return llama2c_parse(f, NULL, 0, path); }
-
-int llama2c_describe(const struct model **m, struct config *c, const char *path)
-{
-    struct model_files f = { .model = &model_llama };
-    struct file_map map;
-    TRY(file_open_map(&map, path));
-    int failed = read_header(&(struct reader){ .f = &f, .at = map.at, .end = map.at + map.size, .what = path });
-    file_close_map(&map);
-    *m = f.model;
-    *c = f.config;
-    return failed;
-}
+int llama2c_parse(struct model_files *f, const uint8_t *bytes, size_t size, const char *what) { return model_read(f, &model_llama, bytes, size, what, read_file); }
+int llama2c_open(struct model_files *f, const char *path) { return model_read(f, &model_llama, NULL, 0, path, read_file); }
+int llama2c_describe(const struct model **m, struct config *c, const char *path) { return model_peek(m, c, &model_llama, path, read_front); }
 
 /* ---- writing, version 0 ---- */
 

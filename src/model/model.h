@@ -140,6 +140,14 @@ int  llama2c_parse(struct model_files *f, const uint8_t *bytes, size_t size, con
 int  llama2c_write(const struct model_files *f, const char *path);       /* E_MODEL also names what the format has no place for */
 int  rotary_halves(struct file_tensor *t, int64_t heads, struct arena *memory);          /* for those two: q or k, its rows by rotary_row; new data in memory */
 
+/* ---- for such pages ---- */
+
+/* Reads the bytes of a file into f, which has its model: for model_read all of it, into the empty set there is; for model_peek the configuration alone. */
+typedef int model_reader(struct model_files *f, const uint8_t *bytes, size_t size, const char *what);
+/* Of memory that outlives it, or, where bytes is NULL, of the file `what`. */
+int  model_read(struct model_files *f, const struct model *m, const uint8_t *bytes, size_t size, const char *what, model_reader *read);
+int  model_peek(const struct model **m, struct config *c, const struct model *of, const char *path, model_reader *read);
+
 /* ---- weights (blocks.c, load.c, save.c) ---- */
 
 /* Fills block i of p from contiguous data in the parameter's layout; f32, bf16, f16 and f64 are converted.  Not for MAPPED. */

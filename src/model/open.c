@@ -78,6 +78,35 @@ static int open_torch(struct model_files *f, const char *path)
     return torch_add(&t, t.root);
 }
 
+/* ---- files of other tools ---- */
+
+static int read_into(struct model_files *f, struct file_map map, const char *what, model_reader *read)
+{
+    TRY(tensors_new(&f->tensors));
+    if (!map.at) TRY(tensors_map(f->tensors, &map, what));
+    return read(f, map.at, map.size, what);
+}
+
+int model_read(struct model_files *f, const struct model *m, const uint8_t *bytes, size_t size, const char *what, model_reader *read)
+{
+    *f = (struct model_files){ .model = m };
+    int failed = read_into(f, (struct file_map){ bytes, size }, what, read);
+    if (failed) model_close(f);
+    return failed;
+}
+
+int model_peek(const struct model **m, struct config *c, const struct model *of, const char *path, model_reader *read)
+{
+    struct model_files f = { .model = of };
+    struct file_map map;
+    TRY(file_open_map(&map, path));
+    int failed = read(&f, map.at, map.size, path);
+    file_close_map(&map);
+    *m = f.model;
+    *c = f.config;
+    return failed;
+}
+
 /* ---- which it is ---- */
 
 /* starts: the first bytes of a file that is a model by itself; is: says so where these are not enough. */
