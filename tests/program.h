@@ -329,6 +329,18 @@ static inline void copy_into(const char *to, const char *from, const char *name)
     copy_file(a, b);
 }
 
+/* GPT-2's tokenizer into the cache, from a folder that has it; empty: nobody has, and the test is skipped. */
+static inline void bring_gpt2(const char *bpe)
+{
+    if (!*bpe) {
+        print_message("skipped: ../shared/data/gpt2-bpe is not there\n");
+        skip();
+    }
+    assert_ok(dir_make("cache/nib/gpt2"));
+    copy_into("cache/nib/gpt2", bpe, "vocab.bpe");
+    copy_into("cache/nib/gpt2", bpe, "encoder.json");
+}
+
 static inline void copy_folder(const char *from, const char *to)
 {
     char **names, a[PATH_SIZE], b[PATH_SIZE];

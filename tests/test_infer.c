@@ -2,33 +2,25 @@
 #include <math.h>
 
 #include "cpu/cpu.h"
+#include "drawn.h"
 #include "folder.h"
 #include "infer/engine.h"
 #include "infer/generate.h"
-#include "train/trainer.h"
 
 enum { CONTEXT = 12, VOCAB = 95 };
 
 /* A model folder with random weights large enough that texts are lively, and a tokenizer of the printable ASCII characters. */
 static void make_model(const char *path)
 {
-    struct trainer t;
     struct tokenizer *k;
     char text[VOCAB + 1] = "";
     struct trainer_options o = { .model = &model_gpt2, .batch = 1, .block = CONTEXT,
                                  .config = { .layers = 2, .heads = 2, .width = 32, .vocab = VOCAB + 1, .context = CONTEXT, .tied = 1, .eps = 1e-5, .bias = 1, .activation = GELU_TANH } };
     config_fill_in(&o.config);
     for (int i = 0; i < VOCAB; i++) text[i] = (char)(' ' + i);
-    assert_ok(trainer_open(&t, &o));
-    assert_ok(model_init_weights(t.weights, o.model, &o.config, 3));
-    for (size_t i = 0; i < t.weights->n_trained; i++) t.weights->master[i] *= 6;
-    assert_ok(dir_make(path));
-    assert_ok(config_write(o.model, &o.config, -1, path));
-    assert_ok(model_save_weights(t.weights, o.model, &o.config, at("model/model.safetensors"), NULL));
     assert_ok(tokenizer_of_characters(&k, text, VOCAB));
-    assert_ok(tokenizer_save(k, path));
+    write_drawn(path, &o, 6, k);
     tokenizer_free(k);
-    trainer_close(&t);
 }
 
 static int setup(void **state)

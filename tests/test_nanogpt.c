@@ -207,13 +207,7 @@ static void finetuned(void **state)
     assert_recorded("out-shakespeare", "decay_lr = False");
     runs("check out-shakespeare");
     runs("sample --out_dir=out-shakespeare --tokenizer=characters.json --num_samples=1 --max_new_tokens=9");
-    if (!*gpt2_bpe) {
-        print_message("skipped: ../shared/data/gpt2-bpe is not there\n");
-        skip();
-    }
-    assert_ok(dir_make("cache/nib/gpt2"));
-    copy_into("cache/nib/gpt2", gpt2_bpe, "vocab.bpe");
-    copy_into("cache/nib/gpt2", gpt2_bpe, "encoder.json");
+    bring_gpt2(gpt2_bpe);
     runs("sample --out_dir=out-shakespeare --num_samples=2 --max_new_tokens=20");
     assert_int_equal(count(OUT, "\n---------------\n"), 2);
 }

@@ -217,13 +217,7 @@ static void vocabulary_grows(void **state)
 static void as_in_readme(void **state)
 {
     (void)state;
-    if (!*gpt2_bpe) {
-        print_message("skipped: ../shared/data/gpt2-bpe is not there\n");
-        skip();
-    }
-    assert_ok(dir_make("cache/nib/gpt2"));
-    copy_into("cache/nib/gpt2", gpt2_bpe, "vocab.bpe");
-    copy_into("cache/nib/gpt2", gpt2_bpe, "encoder.json");
+    bring_gpt2(gpt2_bpe);
     runs("data facts.jsonl --out=data/talks");
     assert_has(OUT, "vocabulary 50259, 32 conversations by chatml");
     write_text("in", "Who sings?\n");
