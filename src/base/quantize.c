@@ -5,7 +5,72 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/unpack.h"
+#include "base/bytes.h"
+
+/* ---- to numbers ---- */
+
+static float half_at(const uint8_t *at) { return f16_to_f32(little_u16(at)); }
+
+static void dequantize_q8_0(const uint8_t *b, float *x)
+{
+    float d = half_at(b);
+    for (int i = 0; i < 32; i++) x[i] = d * (float)(int8_t)b[2 + i];
+}
+
+/* Value i of nibbles: the lower ones, then the upper ones; and its fifth bit above it. */
+static int four(const uint8_t *q, int i) { return q[i % 16] >> (i < 16 ? 0 : 4) & 15; }
+static int five(const uint8_t *q, const uint8_t *fifth, int i) { return four(q, i) | (fifth[i / 8] >> i % 8 & 1) << 4; }
+
+static void dequantize_q4_0(const uint8_t *b, float *x)
+{
+    float d = half_at(b);
+    for (int i = 0; i < 32; i++) x[i] = d * (float)(four(b + 2, i) - 8);
+}
+
+static void dequantize_q5_0(const uint8_t *b, float *x)
+{
+    float d = half_at(b);
+    for (int i = 0; i < 32; i++) x[i] = d * (float)(five(b + 6, b + 2, i) - 16);
+}
+
+static void dequantize_q5_1(const uint8_t *b, float *x)
+{
+    float d = half_at(b), m = half_at(b + 2);
+    for (int i = 0; i < 32; i++) x[i] = d * (float)five(b + 8, b + 4, i) + m;
+}
+
+/* Pair j of eight in twelve bytes: the first four as they are; of the others four bits, and two more above the bits of the first. */
+static int pair_s(const uint8_t *b, int j) { return j < 4 ? b[j] & 63 : (b[j + 4] & 15) | b[j - 4] >> 6 << 4; }
+static int pair_t(const uint8_t *b, int j) { return j < 4 ? b[j + 4] & 63 : b[j + 4] >> 4 | b[j] >> 6 << 4; }
+
+/* 32 bytes have 64 values: the lower nibbles, then the upper ones.  Bit j of fifth[i] is of value 32 j + i. */
+static void dequantize_pairs(const uint8_t *b, const uint8_t *fifth, const uint8_t *q, float *x)
+{
+    float d = half_at(b), m = half_at(b + 2);
+    for (int j = 0; j < 8; j++) {
+        float scale = d * (float)pair_s(b + 4, j), offset = m * (float)pair_t(b + 4, j);
+        for (int i = 0; i < 32; i++) {
+            int value = (q[j / 2 * 32 + i] >> j % 2 * 4 & 15) | (fifth ? fifth[i] >> j & 1 : 0) << 4;
+            x[32 * j + i] = scale * (float)value - offset;
+        }
+    }
+}
+
+static void dequantize_q4_k(const uint8_t *b, float *x) { dequantize_pairs(b, NULL, b + 16, x); }
+static void dequantize_q5_k(const uint8_t *b, float *x) { dequantize_pairs(b, b + 16, b + 48, x); }
+
+/* Halves of 128 values: four bits of each in 64 bytes, two more in 32. */
+static void dequantize_q6_k(const uint8_t *b, float *x)
+{
+    float d = half_at(b + 208);
+    for (int i = 0; i < 256; i++) {
+        int half = i / 128, part = i / 32 % 4, l = i % 32;
+        int value = (b[half * 64 + part % 2 * 32 + l] >> part / 2 * 4 & 15) | (b[128 + half * 32 + l] >> 2 * part & 3) << 4;
+        x[i] = d * (float)(int8_t)b[192 + i / 16] * (float)(value - 32);
+    }
+}
+
+/* ---- to blocks ---- */
 
 static void put_half(uint8_t *at, float f)
 {
@@ -121,7 +186,7 @@ static struct line fit_line(const float *x, const float *w, int n, int most)
 static float put_scale(uint8_t *at, float largest, float most)
 {
     put_half(at, largest / most);
-    return unpack_half(at);
+    return half_at(at);
 }
 
 static int over(float x, float d, int least, int most) { return d != 0 ? nearest(x / d, least, most) : 0; }
@@ -133,7 +198,7 @@ static void put_pair(uint8_t *b, int j, int s, int t)
     if (j >= 4) b[j - 4] |= (uint8_t)(s >> 4 << 6);
 }
 
-/* As unpack_pairs reads them.  A value counts by its size and by that of those around it. */
+/* As dequantize_pairs reads them.  A value counts by its size and by that of those around it. */
 static void quantize_pairs(const float *x, uint8_t *b, uint8_t *fifth, uint8_t *q)
 {
     struct line fit[8];
@@ -192,26 +257,23 @@ static void quantize_q6_k(const float *x, uint8_t *b)
 
 /* ---- all ---- */
 
-static void (*const by_type[DTYPE_COUNT])(const float *x, uint8_t *b) = {
-    [Q8_0] = quantize_q8_0, [Q4_0] = quantize_q4_0, [Q5_0] = quantize_q5_0, [Q5_1] = quantize_q5_1, [Q4_K] = quantize_q4_k, [Q5_K] = quantize_q5_k, [Q6_K] = quantize_q6_k,
+static const struct kind { void (*widen)(const uint8_t *b, float *x), (*narrow)(const float *x, uint8_t *b); } kinds[DTYPE_COUNT] = {
+    [Q8_0] = { dequantize_q8_0, quantize_q8_0 }, [Q4_0] = { dequantize_q4_0, quantize_q4_0 }, [Q5_0] = { dequantize_q5_0, quantize_q5_0 }, [Q5_1] = { dequantize_q5_1, quantize_q5_1 },
+    [Q4_K] = { dequantize_q4_k, quantize_q4_k }, [Q5_K] = { dequantize_q5_k, quantize_q5_k }, [Q6_K] = { dequantize_q6_k, quantize_q6_k },
 };
 
 void dequantize(enum dtype t, const void *from, float *to, size_t n)
 {
     size_t values = dtype_values(t), bytes = dtype_size(t);
     assert(is_quantized(t) && n % values == 0);
-    for (size_t i = 0; i < n / values; i++, to += values) {
-        struct unpacked u;
-        unpack(t, (const uint8_t *)from + i * bytes, &u);
-        unpacked_numbers(t, &u, to);
-    }
+    for (size_t i = 0; i < n / values; i++) kinds[t].widen((const uint8_t *)from + i * bytes, to + i * values);
 }
 
 void quantize(enum dtype t, const float *from, void *to, size_t n)
 {
     size_t values = dtype_values(t), bytes = dtype_size(t);
-    assert(by_type[t] && n % values == 0);
-    for (size_t i = 0; i < n / values; i++) by_type[t](from + i * values, (uint8_t *)to + i * bytes);
+    assert(is_quantized(t) && n % values == 0);
+    for (size_t i = 0; i < n / values; i++) kinds[t].narrow(from + i * values, (uint8_t *)to + i * bytes);
 }
 
 /* ---- numbers of any type ---- */

@@ -11,7 +11,7 @@
  * Then each six rows of x run over them, their sums in registers. */
 #include "cpu/quants.h"
 
-#include "base/unpack.h"
+#include "cpu/blocks.h"
 
 #ifdef __AVX512VNNI__
 enum { X_ROWS = 6, ACROSS = 2, OUTPUTS = ACROSS * VW, QUADS = UNIT / 4 };        /* 12 sums, 12 of a unit, 2 of W, 1 of x, of 32 registers */
@@ -31,29 +31,23 @@ static struct spread spread_in(void *scratch, int64_t k)
     return (struct spread){ bytes, scale, scale + 2 * k / UNIT * OUTPUTS };
 }
 
-/* Unit i of a block, as unit u of an output. */
-static inline void spread_unit(struct spread s, const struct unpacked *from, int i, int64_t u, int output, int halves, int offsets)
-{
-    for (int quad = 0; quad < QUADS; quad++) {
-        uint32_t four;
-        memcpy(&four, from->q + i * UNIT + 4 * quad, sizeof four);
-        four ^= 0x80808080;
-        memcpy(s.bytes + ((u * QUADS + quad) * OUTPUTS + output) * 4, &four, sizeof four);
-    }
-    for (int h = 0; h < halves; h++) s.scale[(u * halves + h) * OUTPUTS + output] = from->scale[2 * i + h];
-    if (offsets) s.offset[u * OUTPUTS + output] = from->offset[i];
-}
-
 /* Rows j .. j + OUTPUTS of W; the last one stands for those behind it. */
-static inline __attribute__((always_inline)) void spread_rows(struct spread s, const struct quants *q, int64_t j, const enum dtype type)
+INLINE void spread_rows(struct spread to, const struct quants *q, int64_t j, const enum dtype type)
 {
-    int64_t block = (int64_t)dtype_values(type), bytes = (int64_t)dtype_size(type);
+    const int scales = unit_scales(type);
+    int64_t bytes = (int64_t)dtype_size(type);
     for (int output = 0; output < OUTPUTS; output++) {
-        const uint8_t *b = (const uint8_t *)q->w + at_most(j + output, q->n - 1) * (q->k / block * bytes);
-        for (int64_t u = 0; u < q->k / UNIT; b += bytes) {
-            struct unpacked from;
-            unpack(type, b, &from);
-            for (int i = 0; i < block / UNIT; i++, u++) spread_unit(s, &from, i, u, output, 1 + has_half_scales(type), has_offsets(type));
+        const uint8_t *b = (const uint8_t *)q->w + at_most(j + output, q->n - 1) * (int64_t)dtype_bytes(type, (size_t)q->k);
+        for (int64_t at = 0; at < q->k / UNIT; b += bytes) {
+            struct scales s;
+            block_scales(type, b, &s);
+#pragma GCC unroll 8
+            for (int u = 0; u < block_units(type); u++, at++) {
+                vi8 quads = (vi8)unit_bytes(type, b, u) ^ (int32_t)0x80808080;
+                for (int quad = 0; quad < QUADS; quad++) memcpy(to.bytes + ((at * QUADS + quad) * OUTPUTS + output) * 4, (char *)&quads + 4 * quad, 4);
+                for (int i = 0; i < scales; i++) to.scale[(at * scales + i) * OUTPUTS + output] = s.scale[u * scales + i];
+                if (has_offsets(type)) to.offset[at * OUTPUTS + output] = s.offset[u];
+            }
         }
     }
 }
@@ -66,7 +60,7 @@ static inline vi dot_quads(vi sum, const uint8_t *w, const int8_t *x)
 }
 
 /* rows of x from q->x on, against what is spread, to c.  rows, halves and offsets are constants. */
-static inline __attribute__((always_inline)) void tile(struct spread s, const struct pair *x, int64_t k, float *c, int64_t ld, const int rows, const int halves, const int offsets)
+INLINE void tile(struct spread s, const struct pair *x, int64_t k, float *c, int64_t ld, const int rows, const int halves, const int offsets)
 {
     vf sum[X_ROWS][ACROSS];
     const struct unit *unit[X_ROWS];
@@ -100,7 +94,7 @@ static inline __attribute__((always_inline)) void tile(struct spread s, const st
 }
 
 /* Tiles of X_ROWS rows, then the rest row by row. */
-static inline __attribute__((always_inline)) void tiles(struct spread s, const struct quants *q, int64_t j, const int halves, const int offsets)
+INLINE void tiles(struct spread s, const struct quants *q, int64_t j, const int halves, const int offsets)
 {
     float whole[X_ROWS * OUTPUTS];
     int64_t cols = at_most(OUTPUTS, q->n - j);
@@ -114,11 +108,11 @@ static inline __attribute__((always_inline)) void tiles(struct spread s, const s
     }
 }
 
-static inline __attribute__((always_inline)) void tiles_of(const struct quants *q, struct spread s, const enum dtype type)
+INLINE void tiles_of(const struct quants *q, struct spread s, const enum dtype type)
 {
     for (int64_t j = 0; j < q->n; j += OUTPUTS) {
         spread_rows(s, q, j, type);
-        tiles(s, q, j, 1 + has_half_scales(type), has_offsets(type));
+        tiles(s, q, j, unit_scales(type), has_offsets(type));
     }
 }
 
@@ -136,89 +130,67 @@ void NAME(quant_tiles)(const struct quants *q, void *scratch)
 
 enum { AHEAD = 2048 };                                      /* bytes of W that are asked for: it is read from end to end */
 
-/* 64 bytes of W, q + 128 of each, and their scales, in lanes of four; of Q4_0 sixteen times q, and so is its scale.  units: 1, the last of
- * an odd number: the second one is not there.  type and units are constants. */
-struct weights64 { __m512i bytes; __m512 scale; };
+/* Units u and v of blocks at b and c: q + 128, their scales and their offsets, in lanes of four. */
+struct weights64 { __m512i bytes; __m512 scale, offset; };
 
-static inline __attribute__((always_inline)) struct weights64 of_q8_0(const uint8_t *b, const int units)
+static inline __m512 both(vf8 a, vf8 b) { return _mm512_insertf32x8(_mm512_castps256_ps512((__m256)a), (__m256)b, 1); }
+
+/* What v_nibbles makes of b and of c. */
+static inline __m512i two_nibbles(const uint8_t *b, const uint8_t *c)
 {
-    int16_t d[2] = { 0 };
-    __m512i q = _mm512_zextsi256_si512(_mm256_loadu_si256((const void *)(b + 2)));
-    memcpy(&d[0], b, 2);
-    if (units == 2) {
-        memcpy(&d[1], b + 34, 2);
-        q = _mm512_inserti64x4(q, _mm256_loadu_si256((const void *)(b + 36)), 1);
-    }
-    __m256i halves = _mm256_mask_set1_epi16(_mm256_set1_epi16(d[0]), 0xff00, d[1]);
-    return (struct weights64){ _mm512_xor_si512(q, _mm512_set1_epi8(-128)), _mm512_cvtph_ps(halves) };
+    const __m512i twice = _mm512_set_epi64(3, 2, 3, 2, 1, 0, 1, 0), down = _mm512_set_epi64(0x4000400040004, 0x4000400040004, 0, 0, 0x4000400040004, 0x4000400040004, 0, 0);
+    __m256i nibbles = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const void *)b)), _mm_loadu_si128((const void *)c), 1);
+    return _mm512_and_si512(_mm512_srlv_epi16(_mm512_permutexvar_epi64(twice, _mm512_castsi256_si512(nibbles)), down), _mm512_set1_epi8(15));
 }
 
-/* Eighteen numbers of 16 bits: a scale, eight with its nibbles, and once more.  Lower nibbles go up by four bits, upper ones stay. */
-static inline __attribute__((always_inline)) struct weights64 of_q4_0(const uint8_t *b, const int units)
+INLINE __m512i two_bytes(const enum dtype type, const uint8_t *b, const int u, const uint8_t *c, const int v)
 {
-    static const uint16_t nibbles[32] = { 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 10, 11, 12, 13, 14, 15, 16, 17 };
-    static const uint16_t scales[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9 };
-    const __m512i up = _mm512_set_epi64(0, 0, 0x4000400040004, 0x4000400040004, 0, 0, 0x4000400040004, 0x4000400040004);
-    __m512i words = _mm512_maskz_loadu_epi16(units == 2 ? 0x3ffff : 0x1ff, b);
-    __m512i q = _mm512_permutexvar_epi16(_mm512_loadu_si512(nibbles), words);
-    __m256i halves = _mm512_castsi512_si256(_mm512_permutexvar_epi16(_mm512_zextsi256_si512(_mm256_loadu_si256((const void *)scales)), words));
-    return (struct weights64){ _mm512_and_si512(_mm512_sllv_epi16(q, up), _mm512_set1_epi8(-16)), _mm512_cvtph_ps(halves) };
+    if (type == Q4_0) return _mm512_add_epi8(two_nibbles(b + 2, c + 2), _mm512_set1_epi8(128 - 8));
+    __m512i q = _mm512_inserti64x4(_mm512_castsi256_si512((__m256i)unit_bytes(type, b, u)), (__m256i)unit_bytes(type, c, v), 1);
+    return _mm512_xor_si512(q, _mm512_set1_epi8(-128));
 }
 
-/* Of what has been unpacked, pair i. */
-static inline struct weights64 of_unpacked(const struct unpacked *u, int i)
+INLINE struct weights64 two_units(const enum dtype type, const uint8_t *b, const struct scales *s, const int u, const uint8_t *c, const struct scales *t, const int v)
 {
-    const __m512i quarters = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    __m512 scale = _mm512_permutexvar_ps(quarters, _mm512_castps128_ps512(_mm_loadu_ps(u->scale + 4 * i)));
-    return (struct weights64){ _mm512_xor_si512(_mm512_loadu_si512(u->q + i * PAIR), _mm512_set1_epi8(-128)), scale };
-}
-
-static inline __m512 dot64(struct weights64 w, const struct pair *x, __m512 sum)
-{
-    __m512i whole = _mm512_dpbusd_epi32(_mm512_loadu_si512(x->lane), w.bytes, _mm512_loadu_si512(x->q));
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), _mm512_mul_ps(w.scale, _mm512_loadu_ps(x->scale)), sum);
+    struct weights64 w = { .bytes = two_bytes(type, b, u, c, v), .offset = _mm512_setzero_ps() };
+    if (block_units(type) == 1) {                            /* a half at the beginning of each */
+        int16_t d, e;
+        memcpy(&d, b, sizeof d), memcpy(&e, c, sizeof e);
+        w.scale = _mm512_cvtph_ps(_mm256_mask_set1_epi16(_mm256_set1_epi16(d), 0xff00, e));
+    } else w.scale = both(unit_scale(type, s, u), unit_scale(type, t, v));
+    if (has_offsets(type)) w.offset = both(v_set8(s->offset[u]), v_set8(t->offset[v]));
+    return w;
 }
 
 /* An offset belongs to every value of x: to the sums of four. */
-static inline __m512 offset64(const struct unpacked *u, int i, const struct pair *x, __m512 sum)
+INLINE __m512 dot64(struct weights64 w, const struct pair *x, __m512 sum, const int offsets)
 {
-    __m512 offset = _mm512_insertf32x8(_mm512_set1_ps(u->offset[2 * i]), _mm256_set1_ps(u->offset[2 * i + 1]), 1);
-    __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(x->scale), _mm512_set1_ps(-1.0f / 128));
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(x->lane)), _mm512_mul_ps(offset, scale), sum);
+    __m512i lane = _mm512_loadu_si512(x->lane), whole = _mm512_dpbusd_epi32(lane, w.bytes, _mm512_loadu_si512(x->q));
+    __m512 scale = _mm512_loadu_ps(x->scale);
+    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), _mm512_mul_ps(w.scale, scale), sum);
+    return offsets ? _mm512_fmadd_ps(_mm512_cvtepi32_ps(lane), _mm512_mul_ps(w.offset, _mm512_mul_ps(scale, _mm512_set1_ps(-1.0f / 128))), sum) : sum;
 }
 
-/* The second unit of a pair of blocks of 32; 0 if it is not there. */
-static inline __attribute__((always_inline)) void unpack_second(const enum dtype type, const uint8_t *b, struct unpacked *u, const int units)
+/* One block, or a pair of them where they have 32 values, of `side` rows of W at w, against rows of x at x.  units: 1, the last of an odd number:
+ * nothing is read behind it, and it is its own second one, whose x is zeros. */
+INLINE void dot_blocks(const uint8_t *const *w, const struct pair *const *x, __m512 sum[DOT_ROWS][DOT_ROWS], const enum dtype type, const int rows, const int side, const int units)
 {
-    struct unpacked second;
-    unpack_scale(&second, 0, 0);
-    if (units == 2) unpack(type, b + dtype_size(type), &second);
-    else memset(second.q, 0, UNIT);
-    memcpy(u->q + UNIT, second.q, UNIT);
-    u->scale[2] = u->scale[3] = second.scale[0];
-    u->offset[1] = second.offset[0];
-}
-
-/* One block, or a pair of them where they have 32 values, of `side` rows of W at w, against rows of x at x. */
-static inline __attribute__((always_inline)) void dot_blocks(const uint8_t *const *w, const struct pair *const *x, __m512 sum[DOT_ROWS][DOT_ROWS], const enum dtype type, const int rows, const int side, const int units)
-{
+    const int pairs = block_units(type) > 1 ? (int)block_units(type) / 2 : 1;
     for (int d = 0; d < side; d++) {
-        struct unpacked u;
-        const int pairs = dtype_values(type) == BLOCK_MOST ? BLOCK_MOST / PAIR : 1;
+        struct scales s, t;
+        const uint8_t *second = units == 2 ? w[d] + dtype_size(type) : w[d];
         __builtin_prefetch(w[d] + AHEAD, 0, 3);
-        if (type != Q8_0 && type != Q4_0) unpack(type, w[d], &u);
-        if (type == Q5_0 || type == Q5_1) unpack_second(type, w[d], &u, units);
+        block_scales(type, w[d], &s);
+        if (block_units(type) == 1) block_scales(type, second, &t);
+#pragma GCC unroll 4
         for (int i = 0; i < pairs; i++) {
-            struct weights64 weights = type == Q8_0 ? of_q8_0(w[d], units) : type == Q4_0 ? of_q4_0(w[d], units) : of_unpacked(&u, i);
-            for (int r = 0; r < rows; r++) {
-                sum[r][d] = dot64(weights, x[r] + i, sum[r][d]);
-                if (has_offsets(type)) sum[r][d] = offset64(&u, i, x[r] + i, sum[r][d]);
-            }
+            struct weights64 weights = block_units(type) == 1 ? two_units(type, w[d], &s, 0, second, &t, 0) : two_units(type, w[d], &s, 2 * i, w[d], &s, 2 * i + 1);
+            for (int r = 0; r < rows; r++) sum[r][d] = dot64(weights, x[r] + i, sum[r][d], has_offsets(type));
         }
     }
 }
 
-static inline __attribute__((always_inline)) void quad_block(const struct quants *q, int64_t row, int64_t j, const enum dtype type, const int rows, const int side)
+INLINE void quad_block(const struct quants *q, int64_t row, int64_t j, const enum dtype type, const int rows, const int side)
 {
     int64_t values = (int64_t)dtype_values(type), bytes = (int64_t)dtype_size(type), ld = q->k / values * bytes, step = values == UNIT ? 2 * bytes : bytes, pairs = values == UNIT ? 1 : values / PAIR;
     const uint8_t *w[DOT_ROWS];
@@ -236,10 +208,10 @@ static inline __attribute__((always_inline)) void quad_block(const struct quants
     }
     if (q->k % PAIR) dot_blocks(w, x, sum, type, rows, side, 1);
     for (int r = 0; r < rows; r++)
-        for (int d = 0; d < side && j + d < q->n; d++) q->y[(row + r) * q->y_ld + j + d] = v_sum((vf)sum[r][d]) * (type == Q4_0 ? 1.0f / 16 : 1);
+        for (int d = 0; d < side && j + d < q->n; d++) q->y[(row + r) * q->y_ld + j + d] = v_sum((vf)sum[r][d]);
 }
 
-static inline __attribute__((always_inline)) void quad_rows(const struct quants *q, const enum dtype type)
+INLINE void quad_rows(const struct quants *q, const enum dtype type)
 {
     int64_t r = 0;
     for (; r + DOT_ROWS <= q->rows; r += DOT_ROWS)

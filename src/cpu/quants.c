@@ -1,8 +1,7 @@
 /* quants.c -- rounding rows of x, dots of a few of them with rows of W, and W as numbers where those are wanted. */
 #include "cpu/quants.h"
 
-#include "base/unpack.h"
-#include "cpu/vec_bytes.h"
+#include "cpu/blocks.h"
 
 /* ---- x ---- */
 
@@ -48,22 +47,8 @@ void NAME(round_row)(const float *x, int64_t k, struct pair *row)
 
 /* ---- dots ---- */
 
-/* Unit i of a block: formats with one unit a block are taken from where they lie, others have been unpacked. */
-static inline __attribute__((always_inline)) vq unit_bytes(const enum dtype type, const uint8_t *b, const struct unpacked *u, int i)
-{
-    if (type == Q8_0) return v_load_bytes(b + 2);
-    if (type == Q4_0) return v_nibbles(b + 2) - 8;
-    return v_load_bytes(u->q + i * UNIT);
-}
-
-static inline __attribute__((always_inline)) vf8 unit_scale(const enum dtype type, const uint8_t *b, const struct unpacked *u, int i)
-{
-    if (type == Q8_0 || type == Q4_0) return v_half8(b);
-    return has_half_scales(type) ? v_halves8(u->scale[2 * i], u->scale[2 * i + 1]) : v_set8(u->scale[2 * i]);
-}
-
 /* rows of x against `side` rows of W from row j on.  All but q and j are constants. */
-static inline __attribute__((always_inline)) void dots(const struct quants *q, int64_t row, int64_t j, const enum dtype type, const int rows, const int side)
+INLINE void dots(const struct quants *q, int64_t row, int64_t j, const enum dtype type, const int rows, const int side)
 {
     int64_t block = (int64_t)dtype_values(type), bytes = (int64_t)dtype_size(type), ld = q->k / block * bytes;
     const uint8_t *w[DOT_ROWS];
@@ -75,21 +60,22 @@ static inline __attribute__((always_inline)) void dots(const struct quants *q, i
         for (int d = 0; d < side; d++) sum[r][d] = v_set8(0);
     }
     for (int64_t b = 0, at = 0; b < q->k / block; b++) {
-        struct unpacked u[DOT_ROWS];
+        struct scales s[DOT_ROWS];
         for (int d = 0; d < side; d++) {
             __builtin_prefetch(w[d] + side * ld, 0, 2);
-            if (type != Q8_0 && type != Q4_0) unpack(type, w[d], &u[d]);
+            block_scales(type, w[d], &s[d]);
         }
-        for (int i = 0; i < block / UNIT; i++, at++)
+#pragma GCC unroll 8
+        for (int u = 0; u < block_units(type); u++, at++)
             for (int d = 0; d < side; d++) {
-                vq weights = unit_bytes(type, w[d], &u[d], i);
-                vf8 scale = unit_scale(type, w[d], &u[d], i);
+                vq weights = unit_bytes(type, w[d], u);
+                vf8 scale = unit_scale(type, &s[d], u);
                 for (int r = 0; r < rows; r++) {
                     float by = unit_at(x[r], at)->scale;
                     vi8 lanes;
                     memcpy(&lanes, x[r][at / 2].lane + at % 2 * 8, sizeof lanes);
                     sum[r][d] = v_fma8(v_floats8(v_dot_bytes(weights, v_load_bytes(bytes_at(x[r], at)))), scale * by, sum[r][d]);
-                    if (has_offsets(type)) sum[r][d] = v_fma8(v_floats8(lanes), v_set8(u[d].offset[i] * by * (-1.0f / 128)), sum[r][d]);
+                    if (has_offsets(type)) sum[r][d] = v_fma8(v_floats8(lanes), v_set8(s[d].offset[u] * by * (-1.0f / 128)), sum[r][d]);
                 }
             }
         for (int d = 0; d < side; d++) w[d] += bytes;
@@ -98,7 +84,7 @@ static inline __attribute__((always_inline)) void dots(const struct quants *q, i
         for (int d = 0; d < side && j + d < q->n; d++) q->y[(row + r) * q->y_ld + j + d] = v_sum8(sum[r][d]);
 }
 
-static inline __attribute__((always_inline)) void dots_of(const struct quants *q, const enum dtype type)
+INLINE void dots_of(const struct quants *q, const enum dtype type)
 {
     int64_t r = 0;
     for (; r + 4 <= q->rows; r += 4)
@@ -122,20 +108,30 @@ void NAME(quant_dots)(const struct quants *q)
 
 /* ---- as numbers ---- */
 
-static inline __attribute__((always_inline)) void dequantize_of(const enum dtype type, const uint8_t *b, int64_t at, int64_t n, float *to)
+/* Values `skip` to `skip` + n of a unit. */
+INLINE void some_numbers(const enum dtype type, const uint8_t *b, const struct scales *s, const int u, int64_t skip, int64_t n, float *to)
 {
-    int64_t block = (int64_t)dtype_values(type);
+    float all[UNIT];
+    unit_numbers(type, b, s, u, n == UNIT ? to : all);
+    if (n < UNIT) memcpy(to, all + skip, (size_t)n * sizeof *to);
+}
+
+INLINE void dequantize_of(const enum dtype type, const uint8_t *b, int64_t at, int64_t n, float *to)
+{
+    const int64_t block = (int64_t)dtype_values(type);
     b += at / block * (int64_t)dtype_size(type);
     at %= block;
-    for (; n > 0; b += dtype_size(type), at = 0) {
-        struct unpacked u;
-        float values[BLOCK_MOST];
-        int64_t some = at_most(block - at, n);
-        unpack(type, b, &u);
-        unpacked_numbers(type, &u, values);
-        memcpy(to, values + at, (size_t)some * sizeof *to);
-        to += some;
-        n -= some;
+    for (; n > 0; b += dtype_size(type)) {
+        struct scales s;
+        block_scales(type, b, &s);
+#pragma GCC unroll 8
+        for (int u = 0; u < block_units(type); u++) {
+            int64_t skip = at - u * UNIT, some = at_most(UNIT - skip, n);
+            if (skip >= UNIT || n <= 0) continue;
+            some_numbers(type, b, &s, u, skip, some, to);
+            to += some, n -= some, at += some;
+        }
+        at = 0;
     }
 }
 

@@ -1,4 +1,4 @@
-/* quants.h -- products with matrices in blocks (base/unpack.h), x W^T, in whole numbers: rows of x are rounded to eight bits on their way in,
+/* quants.h -- products with matrices in blocks (blocks.h), x W^T, in whole numbers: rows of x are rounded to eight bits on their way in,
  * 32 values at a time with a scale of their own, and W is never widened.
  *
  *     y[r][j] = sum over units u of 32 values   x.scale[u] (W.scale[u] sum of x.q W.q + W.offset[u] sum of x.q)
