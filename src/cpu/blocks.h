@@ -18,7 +18,12 @@ struct scales { float scale[2 * UNITS_MOST], offset[UNITS_MOST]; };
 static inline int64_t block_units(const enum dtype t) { return (int64_t)dtype_values(t) / UNIT; }
 static inline int has_offsets(const enum dtype t) { return t == Q5_1 || t == Q4_K || t == Q5_K; }   /* else they are not there */
 static inline int unit_scales(const enum dtype t) { return t == Q6_K ? 2 : 1; }
-INLINE vf8 unit_scale(const enum dtype t, const struct scales *s, int u) { return unit_scales(t) == 2 ? v_halves8(s->scale[2 * u], s->scale[2 * u + 1]) : v_set8(s->scale[u]); }
+
+/* Of unit u, for its eight fours of bytes. */
+INLINE vf8 unit_scale(const enum dtype t, const struct scales *s, int u)
+{
+    return unit_scales(t) == 2 ? v_halves8(s->scale[2 * u], s->scale[2 * u + 1]) : v_set8(s->scale[u]);
+}
 
 /* Eight pairs of six bits in twelve bytes: the first four as they are, of the others four bits in one byte and two above those of the first. */
 static inline void pairs_of_scales(const uint8_t *b, struct scales *s)
@@ -41,7 +46,7 @@ INLINE void block_scales(const enum dtype t, const uint8_t *b, struct scales *s)
     }
 }
 
-/* q of unit u. */
+/* The 32 q of unit u. */
 INLINE vq unit_bytes(const enum dtype t, const uint8_t *b, const int u)
 {
     int half = u / 4, part = u % 4;                          /* Q6_K: 128 values, of whose 32 each byte of two bits has one */
@@ -57,6 +62,7 @@ INLINE vq unit_bytes(const enum dtype t, const uint8_t *b, const int u)
     return (vq){ 0 };
 }
 
+/* Unit u as 32 numbers. */
 INLINE void unit_numbers(const enum dtype t, const uint8_t *b, const struct scales *s, const int u, float *to)
 {
     vq q = unit_bytes(t, b, u);
