@@ -94,6 +94,26 @@ static void failed_writes(void **state)
     assert_int_equal(names_in(at("full")), 2);
 }
 
+/* What no file can take the place of is written, and stays what it is. */
+static void streams(void **state)
+{
+    (void)state;
+    char bytes[16] = { 0 };
+    struct stat st;
+    assert_int_equal(mkfifo(at("fifo"), 0600), 0);
+    assert_fails(file_write(at("fifo"), "x", 1), E_IO, "fifo: No such device");      /* nobody reads it */
+    int fd = open(at("fifo"), O_RDONLY | O_NONBLOCK);
+    assert_true(fd >= 0);
+    assert_ok(file_write(at("fifo"), "through", 7));
+    assert_int_equal(read(fd, bytes, sizeof bytes), 7);
+    assert_string_equal(bytes, "through");
+    close(fd);
+    assert_true(!stat(at("fifo"), &st) && S_ISFIFO(st.st_mode));
+    assert_ok(file_write("/dev/null", "x", 1));
+    assert_fails(file_write("/dev/full", "x", 1), E_IO, "/dev/full: No space left on device");
+    assert_true(!stat("/dev/null", &st) && S_ISCHR(st.st_mode));
+}
+
 static void checksums(void **state)
 {
     (void)state;
@@ -668,7 +688,7 @@ static void http(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_files), cmocka_unit_test(not_files), cmocka_unit_test(failed_writes), cmocka_unit_test(checksums), cmocka_unit_test(sums), cmocka_unit_test(looks_and_sweeps), cmocka_unit_test(finite_numbers),
+        cmocka_unit_test(whole_files), cmocka_unit_test(not_files), cmocka_unit_test(failed_writes), cmocka_unit_test(streams), cmocka_unit_test(checksums), cmocka_unit_test(sums), cmocka_unit_test(looks_and_sweeps), cmocka_unit_test(finite_numbers),
         cmocka_unit_test(paths), cmocka_unit_test(folders), cmocka_unit_test(locks), cmocka_unit_test(base64), cmocka_unit_test(json_texts), cmocka_unit_test(json_getters),
         cmocka_unit_test(json_files), cmocka_unit_test(plain_and_gzip), cmocka_unit_test(damaged_gzip), cmocka_unit_test(lines),
         cmocka_unit_test(standard_input), cmocka_unit_test(fetch_files), cmocka_unit_test(refused_urls), cmocka_unit_test(http),

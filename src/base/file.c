@@ -126,6 +126,21 @@ static int sync_parent(const char *path)
     return file_sync(folder);
 }
 
+/* A pipe or a device: no file can take its place. */
+static int is_stream(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static int open_stream(struct file_writer *w, const char *path)
+{
+    *w->temporary = 0;
+    w->fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);   /* a pipe that nobody reads is an error, not a wait */
+    FAIL_IF(w->fd < 0 || fcntl(w->fd, F_SETFL, 0), E_IO, "cannot open %s: %m", path);
+    return 0;
+}
+
 int file_create(struct file_writer *w, const char *path)
 {
     static atomic_uint count;                                /* two threads may write the same path: the last rename wins */
@@ -134,6 +149,7 @@ int file_create(struct file_writer *w, const char *path)
     int n = snprintf(w->temporary, sizeof w->temporary, "%s.%ld-%u.tmp", path, (long)getpid(), number);
     FAIL_IF(n < 0 || n >= PATH_SIZE, E_USAGE, "path too long: %.200s...", path);
     memcpy(w->path, path, strlen(path) + 1);
+    if (is_stream(path)) return open_stream(w, path);
     unlink(w->temporary);                                    /* what a killed process of the same number may have left */
     w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     FAIL_IF(w->fd < 0, E_IO, "cannot create %s: %m", w->temporary);
@@ -144,7 +160,7 @@ void file_discard(struct file_writer *w)
 {
     if (w->fd < 0) return;
     close(w->fd);
-    unlink(w->temporary);
+    if (*w->temporary) unlink(w->temporary);
     w->fd = -1;
 }
 
@@ -152,7 +168,7 @@ static int write_failed(struct file_writer *w, int error)
 {
     file_discard(w);
     errno = error;
-    FAIL(E_IO, "cannot write %s: %m; what was there before is untouched", w->path);
+    FAIL(E_IO, "cannot write %s: %m%s", w->path, *w->temporary ? "; what was there before is untouched" : "");
 }
 
 int file_append(struct file_writer *w, const void *bytes, size_t n)
@@ -183,10 +199,10 @@ int file_begin_with(struct file_writer *w, const void *bytes, size_t n)
 int file_commit(struct file_writer *w)
 {
     /* The name follows the bytes to the disk, never the other way round. */
-    if (fsync(w->fd) || rename(w->temporary, w->path)) return write_failed(w, errno);
+    if (*w->temporary && (fsync(w->fd) || rename(w->temporary, w->path))) return write_failed(w, errno);
     close(w->fd);
     w->fd = -1;
-    return sync_parent(w->path);
+    return *w->temporary ? sync_parent(w->path) : 0;
 }
 
 int file_write(const char *path, const void *bytes, size_t n)
