@@ -13,7 +13,7 @@
 # that reports its own best and median; ratio_best is our best of all rounds by theirs, ratio_median the same of medians.  Of
 # seconds and MiB less is better.
 #
-# ROUNDS=3 THREADS=all cores TYPES="f32 f16 bf16 q8_0 q4_0" (decode) STEPS=as below NIB=./nib COMPILE=1 (compiled PyTorch for all models)
+# ROUNDS=3 THREADS=all cores TYPES="f32 f16 bf16 q8_0 q4_0 q4_k_m" (decode) STEPS=as below NIB=./nib COMPILE=1 (compiled PyTorch for all models)
 # NIB_PEERS: the Python environment that bench/peers/setup.sh makes.  NIB_NANOGPT: a clone of nanoGPT.
 cd "$(dirname "$0")/.." || exit 1
 rounds=${ROUNDS:-3} threads=${THREADS:-$(nproc)} nib=${NIB:-$PWD/nib}
@@ -130,11 +130,19 @@ gpt2() {
 
 # ---- decoding ----
 
+weights() {  # TYPE FILE
+    [ -f "$2" ] && return
+    case $1 in
+    q4_k_m) weights f32 "$dir/gpt2-f32.gguf" && $nib export "$dir/gpt2-f32.gguf" --to=gguf --quantize=$1 --out="$2" >/dev/null ;;
+    *) "$python" bench/peers/make_gguf.py "$2.new" "$1" && mv "$2.new" "$2" ;;
+    esac
+}
+
 decode() {
     has_python llama_cpp || { skip "decode (no llama.cpp: bench/peers/setup.sh installs it)"; return; }
-    for type in ${TYPES:-f32 f16 bf16 q8_0 q4_0}; do
+    for type in ${TYPES:-f32 f16 bf16 q8_0 q4_0 q4_k_m}; do
         file=$dir/gpt2-$type.gguf model=124m
-        [ -f "$file" ] || { "$python" bench/peers/make_gguf.py "$file.new" $type && mv "$file.new" "$file"; } || return
+        weights $type "$file" || return
         flags="--dtype=$(dtype $type) --threads=$threads"
         case $type in q*) model=$file ;; esac
         contest "$nib bench decode $model $flags --json" "$python bench/peers/decode_llamacpp.py $file --threads=$threads --json" || continue

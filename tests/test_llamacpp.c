@@ -320,13 +320,6 @@ static void not_written(void **state)
     }
 }
 
-static int wrong_fill(void *context, size_t i, void *buffer)
-{
-    (void)i;
-    memcpy(buffer, context, 4);
-    return 0;
-}
-
 /* Numbers that a type cannot hold are named; f32 holds them. */
 static void too_large(void **state)
 {
@@ -371,6 +364,15 @@ static const struct { const char *name; int64_t rows, cols; } tensors_of[] = {
     { "blk.0.attn_output.weight", 8, 8 }, { "blk.0.ffn_norm.weight", 8, 0 }, { "blk.0.ffn_gate.weight", 12, 8 }, { "blk.0.ffn_up.weight", 12, 8 }, { "blk.0.ffn_down.weight", 8, 12 },
 };
 
+/* Its first number is 1, if it has any; the others are 0. */
+static int begin_with_one(void *context, size_t i, void *buffer)
+{
+    const struct file_tensor *t = (const struct file_tensor *)context + i;
+    float one = 1;
+    if (t->dim[0]) memcpy(buffer, &one, sizeof one);
+    return 0;
+}
+
 /* A lie of kind ABSENT about a tensor leaves it out; of kind OF_INT gives it so many rows; OF_TEXT: it has this name. */
 static void write_lying(const char *path, const struct lie *l)
 {
@@ -382,7 +384,6 @@ static void write_lying(const char *path, const struct lie *l)
     struct gguf_keys k = { 0 };
     struct file_tensor t[16];
     size_t n = 0, known = 0;
-    float one = 1;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         known |= l && !strcmp(l->key, keys[i].key);
         put(&k, l, keys[i].key, keys[i].kind, keys[i].value, keys[i].text);
@@ -396,7 +397,7 @@ static void write_lying(const char *path, const struct lie *l)
     }
     if (l && !known && l->kind == ABSENT) t[n++] = (struct file_tensor){ .name = l->key, .type = F32, .n_dims = 1, .dim = { (int64_t)l->value } };       /* one more */
     else if (l && !known) put(&k, l, l->key, OF_INT, 0, NULL);
-    assert_ok(gguf_write(path, &k, t, n, wrong_fill, &one));
+    assert_ok(gguf_write(path, &k, t, n, begin_with_one, t));
     text_free(&k.text);
 }
 
