@@ -175,11 +175,11 @@ INLINE __m512 dot64(struct weights64 w, const struct pair *x, __m512 sum, const 
  * nothing is read behind it, and it is its own second one, whose x is zeros. */
 INLINE void dot_blocks(const uint8_t *const *w, const struct pair *const *x, __m512 sum[DOT_ROWS][DOT_ROWS], const enum dtype type, const int rows, const int side, const int units)
 {
-    const int pairs = block_units(type) > 1 ? (int)block_units(type) / 2 : 1;
+    const int pairs = block_units(type) > 1 ? (int)block_units(type) / 2 : 1, bytes = (int)dtype_size(type) * (block_units(type) > 1 ? 1 : 2), lines = (bytes + 32) / 64;
     for (int d = 0; d < side; d++) {
         struct scales s, t;
         const uint8_t *second = units == 2 ? w[d] + dtype_size(type) : w[d];
-        __builtin_prefetch(w[d] + AHEAD, 0, 3);
+        for (int line = 0; line < lines; line++) __builtin_prefetch(w[d] + AHEAD + 64 * line, 0, 3);
         block_scales(type, w[d], &s);
         if (block_units(type) == 1) block_scales(type, second, &t);
 #pragma GCC unroll 4
