@@ -319,7 +319,7 @@ static double said(const char *word)                         /* "weights 8.0, gr
 static void memory(void **state)
 {
     static const char *const types[] = { "float32", "bfloat16" };
-    char out[16];
+    char out[32];
     (void)state;
     if (SANITIZED) print_message("skipped: a sanitizer has memory of its own\n"), skip();
     runs("train --dataset=my --out_dir=large " LARGER " --dtype=float32");
