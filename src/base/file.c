@@ -126,6 +126,21 @@ static int sync_parent(const char *path)
     return file_sync(folder);
 }
 
+void file_discard(struct file_writer *w)
+{
+    if (w->fd < 0) return;
+    close(w->fd);
+    if (*w->temporary) unlink(w->temporary);
+    w->fd = -1;
+}
+
+static int write_failed(struct file_writer *w, int error)
+{
+    file_discard(w);
+    errno = error;
+    FAIL(E_IO, "cannot write %s: %m%s", w->path, *w->temporary ? "; what was there before is untouched" : "");
+}
+
 /* A pipe or a device: no file can take its place. */
 static int is_stream(const char *path)
 {
@@ -137,8 +152,8 @@ static int open_stream(struct file_writer *w, const char *path)
 {
     *w->temporary = 0;
     w->fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);   /* a pipe that nobody reads is an error, not a wait */
-    FAIL_IF(w->fd < 0 || fcntl(w->fd, F_SETFL, 0), E_IO, "cannot open %s: %m", path);
-    return 0;
+    FAIL_IF(w->fd < 0, E_IO, "cannot open %s: %m", path);
+    return fcntl(w->fd, F_SETFL, 0) ? write_failed(w, errno) : 0;
 }
 
 int file_create(struct file_writer *w, const char *path)
@@ -154,21 +169,6 @@ int file_create(struct file_writer *w, const char *path)
     w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     FAIL_IF(w->fd < 0, E_IO, "cannot create %s: %m", w->temporary);
     return 0;
-}
-
-void file_discard(struct file_writer *w)
-{
-    if (w->fd < 0) return;
-    close(w->fd);
-    if (*w->temporary) unlink(w->temporary);
-    w->fd = -1;
-}
-
-static int write_failed(struct file_writer *w, int error)
-{
-    file_discard(w);
-    errno = error;
-    FAIL(E_IO, "cannot write %s: %m%s", w->path, *w->temporary ? "; what was there before is untouched" : "");
 }
 
 int file_append(struct file_writer *w, const void *bytes, size_t n)

@@ -18,7 +18,8 @@ void file_close_map(struct file_map *m);
 int file_read(const char *path, size_t limit, struct text *out);         /* appends a whole regular file; larger than limit: E_DATA */
 
 /* Writes path by way of a temporary file beside it: written, fsynced, renamed, folder fsynced.  On failure the old file stays
- * and the temporary one is removed; only if the fsync of the folder fails may either be found after a power cut. */
+ * and the temporary one is removed; only if the fsync of the folder fails may either be found after a power cut.  A pipe or a device
+ * (/dev/stdout) is written as it is, and never replaced; E_IO: nobody reads the pipe. */
 int file_write(const char *path, const void *bytes, size_t n);
 
 /* The same in pieces, for what is too large to hold.  After file_create, file_commit ends well; file_discard gives up, and does

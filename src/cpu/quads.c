@@ -171,11 +171,15 @@ INLINE __m512 dot64(struct weights64 w, const struct pair *x, __m512 sum, const 
     return offsets ? _mm512_fmadd_ps(_mm512_cvtepi32_ps(lane), _mm512_mul_ps(w.offset, _mm512_mul_ps(scale, _mm512_set1_ps(-1.0f / 128))), sum) : sum;
 }
 
+/* What is taken at once, a block or two of 32 values: pairs of units, and bytes. */
+static inline int pairs_at_once(const enum dtype type) { return block_units(type) == 1 ? 1 : (int)block_units(type) / 2; }
+static inline int bytes_at_once(const enum dtype type) { return (int)dtype_size(type) * (block_units(type) == 1 ? 2 : 1); }
+
 /* One block, or a pair of them where they have 32 values, of `side` rows of W at w, against rows of x at x.  units: 1, the last of an odd number:
  * nothing is read behind it, and it is its own second one, whose x is zeros. */
 INLINE void dot_blocks(const uint8_t *const *w, const struct pair *const *x, __m512 sum[DOT_ROWS][DOT_ROWS], const enum dtype type, const int rows, const int side, const int units)
 {
-    const int pairs = block_units(type) > 1 ? (int)block_units(type) / 2 : 1, bytes = (int)dtype_size(type) * (block_units(type) > 1 ? 1 : 2), lines = (bytes + 32) / 64;
+    const int lines = (bytes_at_once(type) + 32) / 64;
     for (int d = 0; d < side; d++) {
         struct scales s, t;
         const uint8_t *second = units == 2 ? w[d] + dtype_size(type) : w[d];
@@ -183,7 +187,7 @@ INLINE void dot_blocks(const uint8_t *const *w, const struct pair *const *x, __m
         block_scales(type, w[d], &s);
         if (block_units(type) == 1) block_scales(type, second, &t);
 #pragma GCC unroll 4
-        for (int i = 0; i < pairs; i++) {
+        for (int i = 0; i < pairs_at_once(type); i++) {
             struct weights64 weights = block_units(type) == 1 ? two_units(type, w[d], &s, 0, second, &t, 0) : two_units(type, w[d], &s, 2 * i, w[d], &s, 2 * i + 1);
             for (int r = 0; r < rows; r++) sum[r][d] = dot64(weights, x[r] + i, sum[r][d], has_offsets(type));
         }
@@ -192,7 +196,8 @@ INLINE void dot_blocks(const uint8_t *const *w, const struct pair *const *x, __m
 
 INLINE void quad_block(const struct quants *q, int64_t row, int64_t j, const enum dtype type, const int rows, const int side)
 {
-    int64_t values = (int64_t)dtype_values(type), bytes = (int64_t)dtype_size(type), ld = q->k / values * bytes, step = values == UNIT ? 2 * bytes : bytes, pairs = values == UNIT ? 1 : values / PAIR;
+    const int pairs = pairs_at_once(type);
+    int64_t ld = (int64_t)dtype_bytes(type, (size_t)q->k);
     const uint8_t *w[DOT_ROWS];
     const struct pair *x[DOT_ROWS];
     __m512 sum[DOT_ROWS][DOT_ROWS];
@@ -203,7 +208,7 @@ INLINE void quad_block(const struct quants *q, int64_t row, int64_t j, const enu
     }
     for (int64_t p = 0; p < q->k / PAIR; p += pairs) {
         dot_blocks(w, x, sum, type, rows, side, 2);
-        for (int d = 0; d < side; d++) w[d] += step;
+        for (int d = 0; d < side; d++) w[d] += bytes_at_once(type);
         for (int r = 0; r < rows; r++) x[r] += pairs;
     }
     if (q->k % PAIR) dot_blocks(w, x, sum, type, rows, side, 1);
